@@ -53,6 +53,15 @@ pub enum Statement {
     Select(Arc<Select>),
 }
 
+impl Statement {
+    pub fn span(&self) -> Span {
+        match self {
+            Statement::Let(l) => l.span,
+            Statement::Select(s) => s.span,
+        }
+    }
+}
+
 /// `LET name(params) = body` (lazy) or `LET name(params) <= body` (materialized now).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Let {
@@ -126,14 +135,16 @@ pub enum ArgValue {
     Expr(Arc<Expr>),
     /// `{ SELECT … }`: a stored query, not run until used.
     Select(Arc<Select>),
-    /// `[a, b]` as an argument: always an array, also with one element.
-    Array(Vec<ArgValue>, Span),
 }
 
+/// No path from the root of a statement to a leaf is longer than [`super::MAX_HEIGHT`] expressions: whoever walks the
+/// tree may recurse.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
     pub kind: ExprKind,
     pub span: Span,
+    /// A number or string as written, where the value alone does not give it back (`070`, `0x1f`, `1.50`, `'\x41'`).
+    pub written: Option<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -178,11 +189,17 @@ pub enum ExprKind {
         left: Arc<Expr>,
         right: Arc<Expr>,
     },
-    /// `(a, b)`, `(a,)`, `[a, b]`, `[]`: an array.
-    Array(Vec<Arc<Expr>>),
-    /// `(a)`: kept, since the canonical text of a column keeps the parentheses.
-    Paren(Arc<Expr>),
-    /// `{ SELECT … }` in a select list.
+    /// `(a, b)`, `(a,)`, `[a, b]`, `[a,]`, `[]`: an array.
+    Array {
+        items: Vec<Arc<Expr>>,
+        bracket: Bracket,
+    },
+    /// `(a)` or `[a]`, both the value of `a` itself: kept, since the canonical text of a column keeps them.
+    Paren {
+        inner: Arc<Expr>,
+        bracket: Bracket,
+    },
+    /// `{ SELECT … }` in a select list or in an array.
     SubSelect(Arc<Select>),
     /// `x, y => expr` inside the text of a lambda.
     Lambda {
@@ -197,6 +214,12 @@ pub enum Quote {
     Double,
     /// `'''…'''`, no escapes.
     Raw,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bracket {
+    Round,
+    Square,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -225,4 +248,30 @@ pub enum BinaryOp {
     Mul,
     Div,
     Rem,
+}
+
+impl BinaryOp {
+    /// The operator as the canonical text has it.
+    pub fn text(self) -> &'static str {
+        match self {
+            BinaryOp::And => "AND",
+            BinaryOp::AndValue => "&&",
+            BinaryOp::Or => "OR",
+            BinaryOp::OrValue => "||",
+            BinaryOp::Eq => "=",
+            BinaryOp::Ne => "!=",
+            BinaryOp::Lt => "<",
+            BinaryOp::Le => "<=",
+            BinaryOp::Gt => ">",
+            BinaryOp::Ge => ">=",
+            BinaryOp::In => "IN",
+            BinaryOp::Match => "=~",
+            BinaryOp::NotMatch => "!~",
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::Div => "/",
+            BinaryOp::Rem => "%",
+        }
+    }
 }
