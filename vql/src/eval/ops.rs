@@ -1,0 +1,270 @@
+//! What the operators do with values.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::builtin::time;
+use crate::value::{Dict, Value};
+
+/// `string * int` stops here.
+const MAX_REPEAT: usize = 100 << 20;
+
+/// `=`: same type, or numbers and booleans by number, a time and its epoch number, arrays element by element.
+pub fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Null, Value::Null) => true,
+        (Value::Null, _) | (_, Value::Null) => false,
+        (Value::Int(a), Value::Int(b)) => a == b,
+        (Value::UInt(a), Value::UInt(b)) => a == b,
+        (Value::Str(a), Value::Str(b)) => a == b,
+        (Value::Time(a), Value::Time(b)) => a == b,
+        (Value::Time(t), other) | (other, Value::Time(t)) => match other {
+            Value::Str(s) => parse_time(s).is_some_and(|s| s == *t),
+            _ => other.as_f64().is_some_and(|n| n == seconds(t)),
+        },
+        (Value::Array(a), Value::Array(b)) => {
+            Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(a, b))
+        }
+        (Value::Dict(a), Value::Dict(b)) => {
+            let same = |(key, value): (&Arc<str>, &Value)| b.get(key).is_some_and(|other| equal(value, other));
+            Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().all(same)
+        }
+        (Value::Query(a), Value::Query(b)) => Arc::ptr_eq(a, b),
+        (Value::Object(a), Value::Object(b)) => Arc::ptr_eq(a, b),
+        _ => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => a == b,
+            _ => matches!((a.as_bytes(), b.as_bytes()), (Some(a), Some(b)) if a == b),
+        },
+    }
+}
+
+/// The order of two values for `<` and `>`; None for NULL and for types that have no common order.
+pub fn compare(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
+        (Value::UInt(a), Value::UInt(b)) => Some(a.cmp(b)),
+        (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
+        (Value::Time(a), Value::Time(b)) => Some(a.cmp(b)),
+        (Value::Time(a), b) => compare_time(a, b),
+        (a, Value::Time(b)) => compare_time(b, a).map(Ordering::reverse),
+        (Value::Bool(_), _) | (_, Value::Bool(_)) => None,
+        _ => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => a.partial_cmp(&b),
+            (None, None) => Some(a.as_bytes()?.cmp(b.as_bytes()?)),
+            _ => None,
+        },
+    }
+}
+
+fn compare_time(time: &Timestamp, other: &Value) -> Option<Ordering> {
+    match other {
+        Value::Str(s) => parse_time(s).map(|s| time.cmp(&s)),
+        other => seconds(time).partial_cmp(&other.as_f64()?),
+    }
+}
+
+fn parse_time(text: &str) -> Option<Timestamp> {
+    time::parse(text, &jiff::tz::TimeZone::UTC)
+}
+
+fn seconds(time: &Timestamp) -> f64 {
+    time.as_second() as f64 + f64::from(time.subsec_nanosecond()) / 1e9
+}
+
+/// For ORDER BY, a total order: NULL and the empty string, numbers, times, then the rest by text.
+pub fn sort_order(a: &Value, b: &Value) -> Ordering {
+    fn rank(value: &Value) -> u8 {
+        match value {
+            Value::Null => 0,
+            Value::Str(s) if s.is_empty() => 0,
+            Value::Bool(_) | Value::Int(_) | Value::UInt(_) | Value::Float(_) => 1,
+            Value::Time(_) => 2,
+            _ => 3,
+        }
+    }
+    rank(a).cmp(&rank(b)).then_with(|| match (a, b) {
+        (Value::Int(a), Value::Int(b)) => a.cmp(b),
+        (Value::Time(a), Value::Time(b)) => a.cmp(b),
+        (Value::Str(a), Value::Str(b)) => a.cmp(b),
+        _ => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            _ if rank(a) == 0 => Ordering::Equal,
+            _ => a.to_text().cmp(&b.to_text()),
+        },
+    })
+}
+
+pub fn add(a: &Value, b: &Value) -> Value {
+    match (a, b) {
+        (Value::Null, _) | (_, Value::Null) => Value::Null,
+        (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_add(*b)),
+        (Value::Str(a), Value::Str(b)) => Value::from([&**a, &**b].concat()),
+        (Value::Array(items), other) => {
+            let mut list = Vec::clone(items);
+            match other {
+                Value::Array(more) => list.extend(more.iter().cloned()),
+                one => list.push(one.clone()),
+            }
+            Value::from(list)
+        }
+        (one, Value::Array(more)) => Value::array(std::iter::once(one).chain(more.iter()).cloned()),
+        (Value::Dict(a), Value::Dict(b)) => {
+            let mut sum = Dict::clone(a);
+            for (key, value) in b.iter() {
+                sum.set(key.clone(), value.clone());
+            }
+            Value::dict(sum)
+        }
+        (Value::Query(a), Value::Query(b)) => {
+            Value::Query(Arc::new(crate::eval::StoredQuery::concat(a.clone(), b.clone())))
+        }
+        (Value::Time(t), n) | (n, Value::Time(t)) => number(n).map_or(Value::Null, |n| shift(t, n)),
+        _ => match (a.as_bytes(), b.as_bytes()) {
+            (Some(a), Some(b)) => Value::from_bytes([a, b].concat()),
+            _ => floats(a, b, |a, b| a + b),
+        },
+    }
+}
+
+fn shift(time: &Timestamp, by: f64) -> Value {
+    let by = jiff::SignedDuration::try_from_secs_f64(by).ok();
+    by.and_then(|by| time.checked_add(by).ok()).map_or(Value::Null, Value::Time)
+}
+
+pub fn sub(a: &Value, b: &Value) -> Value {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_sub(*b)),
+        (Value::Time(a), Value::Time(b)) => Value::Float(seconds(a) - seconds(b)),
+        (Value::Time(t), n) => number(n).map_or(Value::Null, |n| shift(t, -n)),
+        _ => floats(a, b, |a, b| a - b),
+    }
+}
+
+pub fn mul(a: &Value, b: &Value) -> Value {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_mul(*b)),
+        (Value::Str(text), Value::Int(n)) | (Value::Int(n), Value::Str(text)) => {
+            let n = usize::try_from(*n).unwrap_or(0);
+            if text.len().saturating_mul(n) > MAX_REPEAT { Value::Null } else { Value::from(text.repeat(n)) }
+        }
+        _ => floats(a, b, |a, b| a * b),
+    }
+}
+
+/// `/`: always a float, by zero NULL.
+pub fn div(a: &Value, b: &Value) -> Value {
+    if number(b) == Some(0.0) { Value::Null } else { floats(a, b, |a, b| a / b) }
+}
+
+pub fn rem(a: &Value, b: &Value) -> Value {
+    match (a, b) {
+        _ if number(b) == Some(0.0) => Value::Null,
+        (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_rem(*b)),
+        _ => floats(a, b, |a, b| a % b),
+    }
+}
+
+/// Unary minus: a boolean is inverted, a number negated, anything else NULL.
+pub fn negate(value: &Value) -> Value {
+    match value {
+        Value::Bool(b) => Value::Bool(!b),
+        Value::Int(i) => Value::Int(i.wrapping_neg()),
+        Value::UInt(u) => Value::Float(-(*u as f64)),
+        Value::Float(f) => Value::Float(-f),
+        _ => Value::Null,
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    if matches!(value, Value::Bool(_)) { None } else { value.as_f64() }
+}
+
+fn floats(a: &Value, b: &Value, op: impl Fn(f64, f64) -> f64) -> Value {
+    match (number(a), number(b)) {
+        (Some(a), Some(b)) => Value::Float(op(a, b)),
+        _ => Value::Null,
+    }
+}
+
+/// `a IN b`: substring, key of a dict, or equality with an element.
+pub fn contains(a: &Value, b: &Value) -> bool {
+    match b {
+        Value::Null => false,
+        Value::Str(_) | Value::Bytes(_) => match (a.as_bytes(), b.as_bytes()) {
+            (Some(part), Some(text)) => memchr::memmem::find(text, part).is_some(),
+            _ => false,
+        },
+        Value::Dict(dict) => a.as_str().map_or_else(|| dict.contains(&a.to_text()), |key| dict.contains(key)),
+        Value::Array(items) => items.iter().any(|item| equal(a, item)),
+        other => equal(a, other),
+    }
+}
+
+/// `value[index]`: an element, or the byte at a place of a string; negative from the end, NULL out of range. On a
+/// dict the member of that name.
+pub fn index(value: &Value, index: &Value) -> Value {
+    if let (Value::Dict(_) | Value::Object(_), Value::Str(name)) = (value, index) {
+        return member(value, name).unwrap_or_default();
+    }
+    let at = match index {
+        Value::Str(_) | Value::Time(_) => None,
+        other => other.as_int(),
+    };
+    let place = |len: usize| {
+        let at = at?;
+        let at = if at < 0 { at.checked_add(i64::try_from(len).ok()?)? } else { at };
+        usize::try_from(at).ok().filter(|at| *at < len)
+    };
+    match (value, value.as_bytes()) {
+        (Value::Array(items), _) => place(items.len()).map_or(Value::Null, |at| items[at].clone()),
+        (_, Some(bytes)) => place(bytes.len()).map_or(Value::Null, |at| Value::from(bytes[at])),
+        _ => Value::Null,
+    }
+}
+
+/// `value[start:end]`, clamped; negative counts from the end.
+pub fn slice(value: &Value, start: Option<i64>, end: Option<i64>) -> Value {
+    let range = |len: usize| {
+        let clamp = |at: i64| {
+            let len = i64::try_from(len).unwrap_or(i64::MAX);
+            let at = if at < 0 { at.saturating_add(len) } else { at };
+            at.clamp(0, len) as usize
+        };
+        let from = clamp(start.unwrap_or(0));
+        from..end.map_or(len, clamp).max(from)
+    };
+    match (value, value.as_bytes()) {
+        (Value::Array(items), _) => Value::array(items[range(items.len())].iter().cloned()),
+        (_, Some(bytes)) => Value::from_bytes(&bytes[range(bytes.len())]),
+        _ => Value::Null,
+    }
+}
+
+/// `.name` on a value that is no query: a key, `@Keys` and the like, a member of each element of an array. None when
+/// there is no such member.
+pub fn member(value: &Value, name: &str) -> Option<Value> {
+    match value {
+        Value::Dict(dict) => dict.get(name).cloned().or_else(|| match name {
+            "@Keys" => Some(Value::array(dict.keys().cloned().map(Value::Str))),
+            "@Values" => Some(Value::array(dict.values().cloned())),
+            "@Len" => Some(Value::from(dict.len())),
+            "@Items" => Some(items(dict)),
+            _ => None,
+        }),
+        Value::Array(items) if name == "@Len" => Some(Value::from(items.len())),
+        Value::Array(items) => Some(Value::array(items.iter().filter_map(|item| member(item, name)))),
+        Value::Object(object) => object.get(name),
+        Value::Time(time) => time::member(time, name),
+        _ => None,
+    }
+}
+
+/// A dict as the array of its `{_key, _value}`.
+pub fn items(dict: &Dict) -> Value {
+    Value::array(
+        dict.iter()
+            .map(|(key, value)| Value::dict(Dict::of([("_key", Value::Str(key.clone())), ("_value", value.clone())]))),
+    )
+}

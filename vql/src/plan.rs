@@ -1,0 +1,314 @@
+//! What runs: the tree with its names resolved against a registry, literals made values, columns named and
+//! aggregates marked.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::plugin::{Function, Plugin, Registry};
+use crate::row::Columns;
+use crate::syntax::ast::{self, BinaryOp, Span};
+use crate::value::Value;
+
+/// The argument whose dict becomes the call's arguments.
+pub(crate) const SPREAD: &str = "**";
+
+pub(crate) struct Select {
+    pub explain: bool,
+    pub items: Vec<Item>,
+    /// The columns in order when no `*` is among them: shared by all rows.
+    pub columns: Option<Arc<Columns>>,
+    pub from: Source,
+    pub filter: Option<Expr>,
+    pub group_by: Vec<Expr>,
+    pub order_by: Vec<(Expr, bool)>,
+    pub limit: Option<Expr>,
+    pub span: Span,
+    /// The source text's own form, for EXPLAIN.
+    pub text: Arc<str>,
+}
+
+pub(crate) enum Item {
+    Star,
+    Column { name: Arc<str>, expr: Expr },
+}
+
+pub(crate) struct Source {
+    /// The dotted name.
+    pub name: Arc<str>,
+    pub path: Vec<Arc<str>>,
+    pub plugin: Option<Arc<dyn Plugin>>,
+    /// None without parentheses.
+    pub args: Option<Args>,
+    pub span: Span,
+}
+
+pub(crate) struct Let {
+    pub name: Arc<str>,
+    pub params: Option<Vec<(Arc<str>, Option<ArgValue>)>>,
+    pub body: LetBody,
+    pub span: Span,
+}
+
+pub(crate) enum LetBody {
+    Expr(Expr),
+    Select(Arc<Select>),
+}
+
+/// The arguments of one call, checked against a signature once that is known.
+pub(crate) struct Args {
+    pub list: Vec<Arg>,
+    /// Why the call cannot be made: an unknown or missing argument.
+    pub wrong: Option<String>,
+    pub has_spread: bool,
+}
+
+pub(crate) struct Arg {
+    pub name: Arc<str>,
+    pub value: ArgValue,
+    pub span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum ArgValue {
+    Expr(Expr),
+    Select(Arc<Select>),
+}
+
+pub(crate) enum Expr {
+    Const(Value),
+    Symbol(Arc<str>, Span),
+    Call(Box<Call>),
+    Member { base: Box<Expr>, name: Arc<str>, args: Option<Box<Call>> },
+    Index { base: Box<Expr>, index: Box<Expr> },
+    Slice { base: Box<Expr>, start: Option<Box<Expr>>, end: Option<Box<Expr>> },
+    Negate(Box<Expr>),
+    Not(Box<Expr>),
+    Binary { op: BinaryOp, left: Box<Expr>, right: Box<Expr>, span: Span },
+    Array(Vec<Expr>),
+    SubSelect(Arc<Select>),
+    Lambda(Arc<Lambda>),
+}
+
+impl std::fmt::Debug for Expr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Expr")
+    }
+}
+
+impl std::fmt::Debug for Select {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A call of a builtin, or of what a variable of that name holds. Its address names its place.
+pub(crate) struct Call {
+    pub name: Arc<str>,
+    pub function: Option<Arc<dyn Function>>,
+    pub args: Args,
+    pub span: Span,
+}
+
+pub(crate) struct Lambda {
+    pub params: Vec<Arc<str>>,
+    pub body: Expr,
+}
+
+/// Turns trees into plans.
+pub(crate) struct Compiler<'r> {
+    pub registry: &'r Registry,
+}
+
+impl Compiler<'_> {
+    pub(crate) fn select(&self, select: &ast::Select) -> Arc<Select> {
+        let items: Vec<Item> = self.items(&select.columns);
+        let star = items.iter().any(|i| matches!(i, Item::Star));
+        let columns = (!star).then(|| {
+            Columns::new(items.iter().filter_map(|i| match i {
+                Item::Column { name, .. } => Some(name.clone()),
+                Item::Star => None,
+            }))
+        });
+        Arc::new(Select {
+            explain: select.explain,
+            items,
+            columns,
+            from: self.source(&select.from),
+            filter: select.filter.as_deref().map(|e| self.expr(e)),
+            group_by: select.group_by.iter().flat_map(|e| self.keys(e)).collect(),
+            order_by: select.order_by.iter().map(|k| (self.expr(&k.expr), k.descending)).collect(),
+            limit: select.limit.as_deref().map(|e| self.expr(e)),
+            span: select.span,
+            text: Arc::from(select.from.path.iter().map(|i| &*i.name).collect::<Vec<_>>().join(".")),
+        })
+    }
+
+    /// The select list; of columns with the same name the last one counts, at the place of the first.
+    fn items(&self, columns: &[ast::Column]) -> Vec<Item> {
+        let mut items: Vec<Item> = Vec::with_capacity(columns.len());
+        let mut seen: HashSet<Arc<str>> = HashSet::new();
+        for column in columns {
+            match column {
+                ast::Column::Star(_) => items.push(Item::Star),
+                ast::Column::Expr { expr, alias } => {
+                    let name = alias.as_ref().map_or_else(|| column_name(expr), |a| a.name.clone());
+                    let item = Item::Column { name: name.clone(), expr: self.expr(expr) };
+                    let before = items.iter().position(|i| matches!(i, Item::Column { name: n, .. } if *n == name));
+                    match before {
+                        Some(at) if !seen.insert(name) => items[at] = item,
+                        _ => items.push(item),
+                    }
+                }
+            }
+        }
+        items
+    }
+
+    /// `GROUP BY a, b` may reach us as one array.
+    fn keys(&self, expr: &ast::Expr) -> Vec<Expr> {
+        match &expr.kind {
+            ast::ExprKind::Array { items, .. } => items.iter().map(|e| self.expr(e)).collect(),
+            _ => vec![self.expr(expr)],
+        }
+    }
+
+    fn source(&self, source: &ast::Source) -> Source {
+        let path: Vec<Arc<str>> = source.path.iter().map(|i| i.name.clone()).collect();
+        let name: Arc<str> = Arc::from(path.iter().map(|p| &**p).collect::<Vec<_>>().join("."));
+        let plugin = self.registry.plugin(&name).cloned();
+        let args = source.args.as_ref().map(|args| self.args(args, plugin.as_ref().map(|p| p.signature()), &name));
+        Source { name, path, plugin, args, span: source.span }
+    }
+
+    pub(crate) fn definition(&self, definition: &ast::Let) -> Arc<Let> {
+        Arc::new(Let {
+            name: definition.name.name.clone(),
+            params: definition.params.as_ref().map(|params| {
+                params.iter().map(|p| (p.name.name.clone(), p.default.as_ref().map(|d| self.arg_value(d)))).collect()
+            }),
+            body: match &definition.body {
+                ast::LetBody::Expr(expr) => LetBody::Expr(self.expr(expr)),
+                ast::LetBody::Select(select) => LetBody::Select(self.select(select)),
+            },
+            span: definition.span,
+        })
+    }
+
+    fn args(&self, args: &[ast::Arg], signature: Option<&'static crate::plugin::Signature>, callee: &str) -> Args {
+        let list: Vec<Arg> = args
+            .iter()
+            .map(|a| Arg { name: a.name.name.clone(), value: self.arg_value(&a.value), span: a.name.span })
+            .collect();
+        let has_spread = list.iter().any(|a| &*a.name == SPREAD);
+        let wrong = signature.and_then(|s| check(s, list.iter().map(|a| &*a.name), has_spread, callee));
+        Args { list, wrong, has_spread }
+    }
+
+    fn arg_value(&self, value: &ast::ArgValue) -> ArgValue {
+        match value {
+            ast::ArgValue::Expr(expr) => ArgValue::Expr(self.expr(expr)),
+            ast::ArgValue::Select(select) => ArgValue::Select(self.select(select)),
+        }
+    }
+
+    fn call(&self, name: &Arc<str>, args: &[ast::Arg], span: Span) -> Box<Call> {
+        let function = self.registry.function(name).cloned();
+        let signature = function.as_ref().map(|f| f.signature());
+        Box::new(Call { name: name.clone(), function, args: self.args(args, signature, name), span })
+    }
+
+    pub(crate) fn expr(&self, expr: &ast::Expr) -> Expr {
+        use ast::ExprKind as K;
+        let boxed = |e: &ast::Expr| Box::new(self.expr(e));
+        match &expr.kind {
+            K::Null => Expr::Const(Value::Null),
+            K::Bool(b) => Expr::Const(Value::Bool(*b)),
+            K::Int(i) => Expr::Const(Value::Int(*i)),
+            K::Float(f) => Expr::Const(Value::Float(*f)),
+            K::String { value, .. } => Expr::Const(Value::from_bytes(value)),
+            K::Symbol { name, args: None } => Expr::Symbol(name.name.clone(), name.span),
+            K::Symbol { name, args: Some(args) } => Expr::Call(self.call(&name.name, args, expr.span)),
+            K::Member { base, name, args } => {
+                let call = args.as_ref().map(|args| {
+                    let dotted: Arc<str> = Arc::from(canonical_path(base, &name.name));
+                    self.call(&dotted, args, expr.span)
+                });
+                Expr::Member { base: boxed(base), name: name.name.clone(), args: call }
+            }
+            K::Index { base, index } => Expr::Index { base: boxed(base), index: boxed(index) },
+            K::Slice { base, start, end } => {
+                Expr::Slice { base: boxed(base), start: start.as_deref().map(boxed), end: end.as_deref().map(boxed) }
+            }
+            K::Negate(inner) => match self.expr(inner) {
+                Expr::Const(value) => Expr::Const(crate::eval::ops::negate(&value)),
+                other => Expr::Negate(Box::new(other)),
+            },
+            K::Not(inner) => Expr::Not(boxed(inner)),
+            K::Binary { op, left, right } => {
+                Expr::Binary { op: *op, left: boxed(left), right: boxed(right), span: expr.span }
+            }
+            K::Array { items, .. } => Expr::Array(items.iter().map(|e| self.expr(e)).collect()),
+            K::Paren { inner, .. } => self.expr(inner),
+            K::SubSelect(select) => Expr::SubSelect(self.select(select)),
+            K::Lambda { params, body } => Expr::Lambda(Arc::new(self.lambda(params, body))),
+        }
+    }
+
+    pub(crate) fn lambda(&self, params: &[ast::Ident], body: &ast::Expr) -> Lambda {
+        Lambda { params: params.iter().map(|p| p.name.clone()).collect(), body: self.expr(body) }
+    }
+}
+
+/// Why a call with these argument names cannot be made.
+pub(crate) fn check<'n>(
+    signature: &crate::plugin::Signature,
+    names: impl Iterator<Item = &'n str> + Clone,
+    has_spread: bool,
+    callee: &str,
+) -> Option<String> {
+    if !signature.open {
+        for name in names.clone() {
+            if name != SPREAD && signature.arg(name).is_none() {
+                let known: Vec<&str> = signature.args.iter().map(|a| a.name).collect();
+                let takes = if known.is_empty() {
+                    "it takes no arguments".to_owned()
+                } else {
+                    crate::eval::suggest(name, known.iter().copied())
+                        .unwrap_or_else(|| format!("it takes {}", known.join(", ")))
+                };
+                return Some(format!("{callee}: unexpected argument `{name}`: {takes}"));
+            }
+        }
+    }
+    if !has_spread {
+        for arg in signature.args.iter().filter(|a| a.required) {
+            if !names.clone().any(|n| n == arg.name) {
+                return Some(format!("{callee}: the argument `{}` is required: {}", arg.name, arg.doc));
+            }
+        }
+    }
+    None
+}
+
+/// A column without an alias is named by its expression; backticks around a plain name are no part of the name.
+fn column_name(expr: &ast::Expr) -> Arc<str> {
+    match &expr.kind {
+        ast::ExprKind::Symbol { name, args: None } => name.name.clone(),
+        _ => Arc::from(canonical(expr)),
+    }
+}
+
+fn canonical_path(base: &ast::Expr, name: &str) -> String {
+    match &base.kind {
+        ast::ExprKind::Symbol { name: first, args: None } => format!("{}.{name}", first.name),
+        ast::ExprKind::Member { base, name: middle, args: None } => {
+            format!("{}.{name}", canonical_path(base, &middle.name))
+        }
+        _ => name.to_owned(),
+    }
+}
+
+fn canonical(expr: &ast::Expr) -> String {
+    // Until the formatter is there, a column is named by its place.
+    format!("column_{}", expr.span.start)
+}

@@ -1,0 +1,157 @@
+//! Rows: values under column names. The rows of one query share their names.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::value::{Dict, Value};
+
+/// The column names of a query, with what makes finding and printing them fast.
+#[derive(Debug)]
+pub struct Columns {
+    names: Box<[Arc<str>]>,
+    /// `"name":` ready for JSON.
+    json: Box<[Box<[u8]>]>,
+}
+
+impl Columns {
+    /// The names must differ; of two equal ones only the first is found by name.
+    pub fn new<N: Into<Arc<str>>>(names: impl IntoIterator<Item = N>) -> Arc<Columns> {
+        let names: Box<[Arc<str>]> = names.into_iter().map(Into::into).collect();
+        let json = names
+            .iter()
+            .map(|name| {
+                let mut key = Vec::with_capacity(name.len() + 3);
+                crate::json::write_str(&mut key, name);
+                key.push(b':');
+                key.into_boxed_slice()
+            })
+            .collect();
+        Arc::new(Columns { names, json })
+    }
+
+    pub fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    pub fn index(&self, name: &str) -> Option<usize> {
+        // Rows are narrow: comparing lengths first makes this faster than a hash.
+        self.names.iter().position(|n| n.len() == name.len() && **n == *name)
+    }
+}
+
+/// One row. A plugin with many rows makes its [`Columns`] once and uses [`Row::new`]; [`Row::of`] is for few.
+#[derive(Clone)]
+pub struct Row {
+    columns: Arc<Columns>,
+    values: Vec<Value>,
+}
+
+impl Row {
+    /// Values in the order of `columns`; missing ones are NULL, more are dropped.
+    pub fn new(columns: &Arc<Columns>, mut values: Vec<Value>) -> Row {
+        values.resize(columns.len(), Value::Null);
+        Row { columns: columns.clone(), values }
+    }
+
+    /// `Row::of([("Pid", pid.into()), ("Name", name.into())])`
+    pub fn of<N: Into<Arc<str>>, const LEN: usize>(cells: [(N, Value); LEN]) -> Row {
+        let mut values = Vec::with_capacity(LEN);
+        let names: Vec<Arc<str>> = cells
+            .into_iter()
+            .map(|(name, value)| {
+                values.push(value);
+                name.into()
+            })
+            .collect();
+        Row { columns: Columns::new(names), values }
+    }
+
+    pub fn from_dict(dict: &Dict) -> Row {
+        Row { columns: Columns::new(dict.keys().cloned()), values: dict.values().cloned().collect() }
+    }
+
+    pub fn columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.columns.index(name).map(|i| &self.values[i])
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Value)> {
+        self.columns.names.iter().zip(&self.values)
+    }
+
+    pub fn to_dict(&self) -> Dict {
+        self.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Appends the row as one JSON object without a line feed: keys in column order, times RFC 3339 in UTC,
+    /// bytes as text with U+FFFD for what is not UTF-8.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (i, (key, value)) in self.columns.json.iter().zip(&self.values).enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(key);
+            crate::json::write_value(out, value);
+        }
+        out.push(b'}');
+    }
+
+    pub fn to_json(&self) -> String {
+        let mut out = Vec::new();
+        self.write_json(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}
+
+/// A row as a reader sees it: cells may be computed when they are first read.
+pub trait RowView: Sync {
+    fn columns(&self) -> &Arc<Columns>;
+    /// The cell at `index` of [`RowView::columns`].
+    fn value(&self, index: usize) -> Value;
+
+    fn get(&self, name: &str) -> Option<Value> {
+        self.columns().index(name).map(|i| self.value(i))
+    }
+
+    /// Reads every cell.
+    fn to_row(&self) -> Row {
+        let columns = self.columns();
+        Row { columns: columns.clone(), values: (0..columns.len()).map(|i| self.value(i)).collect() }
+    }
+}
+
+impl RowView for Row {
+    fn columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+
+    fn value(&self, index: usize) -> Value {
+        self.values.get(index).cloned().unwrap_or_default()
+    }
+
+    fn to_row(&self) -> Row {
+        self.clone()
+    }
+}

@@ -1,0 +1,408 @@
+//! Where a query runs: variables and rows, log, cancellation, budget, and what the host lends to its plugins.
+
+use std::any::{Any, TypeId};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::{Mutex, RwLock};
+
+use crate::eval::{Lambda, StoredQuery};
+use crate::plan;
+use crate::plugin::{EmitView, Flow, Registry};
+use crate::row::RowView;
+use crate::syntax::ast::Span;
+use crate::value::Value;
+
+/// How deep queries and LET functions may nest.
+pub const MAX_DEPTH: u32 = 1000;
+
+/// How often a sleeping or waiting call looks for cancellation.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How many different messages are remembered so that each is logged once.
+const MAX_REMEMBERED: usize = 4096;
+
+/// One layer of a running query's scope, and the way to everything around it. Contexts live on the stack, each
+/// pointing to the one that it extends; they may be shared with scoped threads.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub(crate) shared: &'a Shared,
+    parent: Option<&'a Context<'a>>,
+    frame: Frame<'a>,
+    pub(crate) aggregates: &'a Aggregates,
+    cancel: &'a CancelToken,
+    pub(crate) depth: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Frame<'a> {
+    Globals,
+    Row(&'a dyn RowView),
+    Vars(&'a [(Arc<str>, Value)]),
+    Plain,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn root(shared: &'a Shared, aggregates: &'a Aggregates) -> Context<'a> {
+        Context { shared, parent: None, frame: Frame::Globals, aggregates, cancel: &shared.cancel, depth: 0 }
+    }
+
+    /// This scope with the columns of `row` over it.
+    pub fn with_row<'b>(&'b self, row: &'b dyn RowView) -> Context<'b> {
+        self.child(Frame::Row(row))
+    }
+
+    /// This scope with variables over it.
+    pub fn with_vars<'b>(&'b self, vars: &'b [(Arc<str>, Value)]) -> Context<'b> {
+        self.child(Frame::Vars(vars))
+    }
+
+    /// This scope with a cancellation of its own, for a part that may be stopped alone. Make the token with
+    /// [`CancelToken::child`].
+    pub fn with_cancel<'b>(&'b self, cancel: &'b CancelToken) -> Context<'b> {
+        Context { cancel, ..self.child(Frame::Plain) }
+    }
+
+    pub(crate) fn with_aggregates<'b>(&'b self, aggregates: &'b Aggregates) -> Context<'b> {
+        Context { aggregates, ..self.child(Frame::Plain) }
+    }
+
+    fn child<'b>(&'b self, frame: Frame<'b>) -> Context<'b> {
+        Context {
+            shared: self.shared,
+            parent: Some(self),
+            frame,
+            aggregates: self.aggregates,
+            cancel: self.cancel,
+            depth: self.depth,
+        }
+    }
+
+    /// One level deeper, or None (with a log line) past [`MAX_DEPTH`].
+    pub(crate) fn deeper(&self, span: Span) -> Option<Context<'_>> {
+        if self.depth >= MAX_DEPTH {
+            self.error_at(span, format!("the query nests deeper than {MAX_DEPTH} calls: is a LET calling itself?"));
+            return None;
+        }
+        Some(Context { depth: self.depth + 1, ..self.child(Frame::Plain) })
+    }
+
+    /// The value of a column or variable, innermost first. A lazy variable is evaluated; a stored query stays one.
+    pub fn lookup(&self, name: &str) -> Option<Value> {
+        match self.binding(name)? {
+            Found::Value(value) => Some(value),
+            Found::Let(definition) => Some(definition.value(self)),
+        }
+    }
+
+    pub(crate) fn binding(&self, name: &str) -> Option<Found> {
+        let mut at = Some(self);
+        while let Some(context) = at {
+            match context.frame {
+                Frame::Row(row) => {
+                    if let Some(value) = row.get(name) {
+                        return Some(Found::Value(value));
+                    }
+                }
+                Frame::Vars(vars) => {
+                    if let Some((_, value)) = vars.iter().rev().find(|(n, _)| **n == *name) {
+                        return Some(Found::Value(value.clone()));
+                    }
+                }
+                Frame::Globals => {
+                    return match self.shared.globals.read().get(name)? {
+                        Binding::Value(value) => Some(Found::Value(value.clone())),
+                        Binding::Let(definition) => Some(Found::Let(definition.clone())),
+                    };
+                }
+                Frame::Plain => {}
+            }
+            at = context.parent;
+        }
+        None
+    }
+
+    /// All names that can be seen from here, innermost first; for hints and `scope()`.
+    pub fn visible_names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        let mut at = Some(self);
+        while let Some(context) = at {
+            match context.frame {
+                Frame::Row(row) => names.extend(row.columns().names().iter().cloned()),
+                Frame::Vars(vars) => names.extend(vars.iter().map(|(n, _)| n.clone())),
+                Frame::Globals => names.extend(self.shared.globals.read().keys().cloned()),
+                Frame::Plain => {}
+            }
+            at = context.parent;
+        }
+        names
+    }
+
+    /// Changes a variable of the script (one set by `LET … <=` or by the caller), in place; false when there is none.
+    pub fn update(&self, name: &str, change: impl FnOnce(&mut Value)) -> bool {
+        match self.shared.globals.write().get_mut(name) {
+            Some(Binding::Value(value)) => {
+                change(value);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Runs a stored query; its rows may compute their cells when they are read.
+    pub fn run_query(&self, query: &StoredQuery, emit: &mut EmitView<'_>) -> Flow {
+        query.run(self, emit)
+    }
+
+    /// The rows of any value, as FROM and `foreach(row=)` see it: a query's rows, the elements of an array, a
+    /// dict as one row; elements that are no dict have one column `_value`; NULL gives none.
+    pub fn rows(&self, value: &Value, emit: &mut EmitView<'_>) -> Flow {
+        crate::eval::rows_of(self, value, emit)
+    }
+
+    /// A stored query as the array of its rows; every other value as it is.
+    pub fn materialize(&self, value: Value) -> Value {
+        crate::eval::materialize(self, value)
+    }
+
+    /// What a condition makes of the value: a stored query is true if it gives a row.
+    pub fn truth(&self, value: &Value) -> bool {
+        match value {
+            Value::Query(query) => query.has_rows(self),
+            other => other.truth(),
+        }
+    }
+
+    /// Parses `x, y => expr`; the same text is parsed once.
+    pub fn lambda(&self, text: &str) -> Result<Arc<Lambda>, String> {
+        self.shared.lambdas.get(self, text)
+    }
+
+    /// Calls a lambda; missing arguments are NULL.
+    pub fn call(&self, lambda: &Lambda, args: &[Value]) -> Value {
+        lambda.call(self, args)
+    }
+
+    /// The compiled pattern, case-insensitive as `=~` has it; the same pattern is compiled once.
+    pub fn regex(&self, pattern: &str) -> Result<Arc<regex::bytes::Regex>, String> {
+        self.shared.regexes.get(pattern)
+    }
+
+    pub fn registry(&self) -> &'a Registry {
+        &self.shared.registry
+    }
+
+    /// What the host lent under this type, see `Execution::extension`.
+    pub fn ext<T: Any + Send + Sync>(&self) -> Option<&'a T> {
+        self.shared.extensions.get(&TypeId::of::<T>()).and_then(|e| e.downcast_ref())
+    }
+
+    /// The current time, by the execution's clock.
+    pub fn now(&self) -> Timestamp {
+        (self.shared.clock)()
+    }
+
+    pub fn cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// The token that stops this part of the query.
+    pub fn cancel_token(&self) -> &'a CancelToken {
+        self.cancel
+    }
+
+    /// Accounts for `ops` steps of work (a row, a file, a chunk): may wait to keep to the budget. Break when the
+    /// query is to stop.
+    pub fn charge(&self, ops: u32) -> Flow {
+        if self.cancelled() {
+            return ControlFlow::Break(());
+        }
+        match &self.shared.budget {
+            Some(budget) => budget.charge(ops, self.cancel),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Sleeps; Break as soon as the query is to stop.
+    pub fn sleep(&self, duration: Duration) -> Flow {
+        if self.cancel.sleep(duration) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    pub fn log(&self, level: Level, message: impl Into<String>) {
+        self.shared.log.log(LogRecord { level, message: message.into(), span: None });
+    }
+
+    /// Logs an error. The same message is logged once in an execution, however many rows meet it.
+    pub fn error(&self, message: impl Into<String>) {
+        self.once(Level::Error, None, message.into());
+    }
+
+    pub(crate) fn error_at(&self, span: Span, message: String) {
+        self.once(Level::Error, Some(span), message);
+    }
+
+    pub(crate) fn warn_at(&self, span: Span, message: String) {
+        self.once(Level::Warn, Some(span), message);
+    }
+
+    fn once(&self, level: Level, span: Option<Span>, message: String) {
+        let mut hasher = DefaultHasher::new();
+        (&message, span).hash(&mut hasher);
+        let mut logged = self.shared.logged.lock();
+        if logged.len() < MAX_REMEMBERED && logged.insert(hasher.finish()) {
+            drop(logged);
+            self.shared.log.log(LogRecord { level, message, span });
+        }
+    }
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context(depth {})", self.depth)
+    }
+}
+
+pub(crate) enum Found {
+    Value(Value),
+    Let(Arc<plan::Let>),
+}
+
+/// A variable of the script.
+pub(crate) enum Binding {
+    Value(Value),
+    Let(Arc<plan::Let>),
+}
+
+/// What all contexts of an execution share.
+pub(crate) struct Shared {
+    pub registry: Arc<Registry>,
+    pub globals: RwLock<HashMap<Arc<str>, Binding>>,
+    pub log: Arc<dyn LogSink>,
+    pub cancel: CancelToken,
+    pub budget: Option<Arc<dyn Budget>>,
+    pub extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub regexes: crate::eval::RegexCache,
+    pub lambdas: crate::eval::LambdaCache,
+    pub logged: Mutex<HashSet<u64>>,
+}
+
+/// The states of the aggregates of one SELECT, or of one of its groups, by place in the query.
+#[derive(Default)]
+pub(crate) struct Aggregates(Mutex<HashMap<usize, Value>>);
+
+impl Aggregates {
+    pub(crate) fn update<R>(&self, place: usize, change: impl FnOnce(&mut Value) -> R) -> R {
+        change(self.0.lock().entry(place).or_default())
+    }
+}
+
+impl Context<'_> {
+    /// Changes the state of the aggregate at `place` (see `Args::place`); it starts as NULL in each group.
+    pub fn aggregate<R>(&self, place: usize, change: impl FnOnce(&mut Value) -> R) -> R {
+        self.aggregates.update(place, change)
+    }
+}
+
+/// Stops a query from another thread. Clones are the same token.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<CancelState>);
+
+#[derive(Debug, Default)]
+struct CancelState {
+    flag: AtomicBool,
+    parent: Option<CancelToken>,
+}
+
+impl CancelToken {
+    pub fn new() -> CancelToken {
+        CancelToken::default()
+    }
+
+    /// A token that is cancelled with this one, and may be cancelled alone.
+    pub fn child(&self) -> CancelToken {
+        CancelToken(Arc::new(CancelState { flag: AtomicBool::new(false), parent: Some(self.clone()) }))
+    }
+
+    pub fn cancel(&self) {
+        self.0.flag.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        let mut token = Some(self);
+        while let Some(CancelToken(state)) = token {
+            if state.flag.load(Ordering::Relaxed) {
+                return true;
+            }
+            token = state.parent.as_ref();
+        }
+        false
+    }
+
+    /// Sleeps, at most until cancelled; true when cancelled.
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let end = Instant::now().checked_add(duration);
+        loop {
+            if self.is_cancelled() {
+                return true;
+            }
+            let left = end.map_or(TICK, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return false;
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+}
+
+/// Keeps a query to its share of the host.
+pub trait Budget: Send + Sync {
+    /// Accounts for `ops` steps and may wait, looking at `cancel` at least every 100 ms. Break stops the query.
+    fn charge(&self, ops: u32, cancel: &CancelToken) -> Flow;
+}
+
+/// Where a query's log lines go. Every `Fn(LogRecord)` that may be shared between threads is one.
+pub trait LogSink: Send + Sync {
+    fn log(&self, record: LogRecord);
+}
+
+impl<F: Fn(LogRecord) + Send + Sync> LogSink for F {
+    fn log(&self, record: LogRecord) {
+        self(record);
+    }
+}
+
+/// One line of a query's log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogRecord {
+    pub level: Level,
+    pub message: String,
+    /// The place in the script, where there is one.
+    pub span: Option<Span>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// The name as logs print it: `DEBUG`, `INFO`, `WARN`, `ERROR`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Debug => "DEBUG",
+            Level::Info => "INFO",
+            Level::Warn => "WARN",
+            Level::Error => "ERROR",
+        }
+    }
+}
