@@ -96,7 +96,9 @@ fn clippy(packages: &[&str], targets: &[&str]) -> Result<()> {
 /// Licences, bans and sources by deny.toml; known vulnerabilities too, where their data base can be fetched.
 fn dependencies() -> Result<Done> {
     let deny = setup::cargo_deny()?;
-    Cmd::new(&deny).args(["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).run()?;
+    // Without the warnings: that a crate is there in two versions is worth a look, not sixty lines in each run.
+    let check = ["--locked", "--log-level", "error", "check", "--hide-inclusion-graph"];
+    Cmd::new(&deny).args(check).args(["bans", "licenses", "sources"]).run()?;
     if Cmd::new(&deny).args(["fetch", "db"]).read().is_err() {
         println!("dependencies: the advisory data base cannot be fetched here; advisories were not checked");
         return Ok(Done::Passed);
