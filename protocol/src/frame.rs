@@ -51,6 +51,7 @@ impl Decoder {
     }
 
     /// The next whole message; None until more bytes come.
+    #[expect(clippy::should_implement_trait, reason = "generic in the message, which Iterator cannot be")]
     pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
         let Some(header) = self.buffer.first_chunk::<HEADER>() else { return Ok(None) };
         let len = u32::from_be_bytes(*header) as usize;
