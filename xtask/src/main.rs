@@ -20,7 +20,7 @@ cargo xtask TASK
 
   setup    install what is missing: the WASM target, cargo-deny, Chromium and playwright-core
   ui       build the page into ui/dist, from where the binary embeds it
-  test     everything that CI runs, with a time for each step
+  test     everything that CI runs, with a time for each step; or only the steps that are named (format clippy …)
   demo     build and start `swoop demo`; further arguments are passed to it (--clients 200, --check, …)
   dist     build the statically linked binary, and show that it starts in an empty root
   docs     build the API documentation, warnings denied
@@ -30,14 +30,14 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let task = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
-    if !rest.is_empty() && task != "demo" {
+    if !rest.is_empty() && !["demo", "test"].contains(&task.as_str()) {
         eprintln!("cargo xtask {task}: takes no arguments, got {}\n\n{USAGE}", rest.join(" "));
         return ExitCode::from(2);
     }
     let done = match task.as_str() {
         "setup" => setup::everything(),
         "ui" => ui::build(),
-        "test" => test::run(),
+        "test" => test::run(&rest),
         "demo" => demo::run(&rest),
         "dist" => dist::build(),
         "docs" => docs::build(),

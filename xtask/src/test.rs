@@ -24,12 +24,12 @@ const STEPS: [Step; 11] = [
     ("setup", |_| setup_for_tests()),
     ("format", |_| passed(sh::cargo("fmt").args(["--all", "--check"]).run().context("run `cargo fmt --all`"))),
     ("clippy", |_| passed(clippy(&HOST, &["--all-targets"]))),
-    ("clippy, page", |_| passed(clippy(&["--locked", "--package", "ui"], &["--target", "wasm32-unknown-unknown"]))),
+    ("clippy-page", |_| passed(clippy(&["--locked", "--package", "ui"], &["--target", "wasm32-unknown-unknown"]))),
     ("docs", |_| passed(docs::build())),
     ("dependencies", |_| dependencies()),
     ("page", |_| passed(ui::build_ready())),
     ("tests", tests),
-    ("doc tests", |_| passed(sh::cargo("test").args(HOST).args(["--exclude", "bindgen", "--doc"]).run())),
+    ("doc-tests", |_| passed(sh::cargo("test").args(HOST).args(["--exclude", "bindgen", "--doc"]).run())),
     ("benches", |_| benches()),
     ("browser", browser),
 ];
@@ -37,12 +37,20 @@ const STEPS: [Step; 11] = [
 /// Lines worth showing again at the end: what the test runners counted.
 type Kept = Vec<String>;
 
-pub(crate) fn run() -> Result<()> {
+/// Every step, or those that are named.
+pub(crate) fn run(only: &[String]) -> Result<()> {
+    let names = STEPS.map(|(name, _)| name);
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("there is no step `{unknown}`; there are: {}", names.join(", "));
+    }
+    let steps: Vec<Step> =
+        STEPS.into_iter().filter(|(name, _)| only.is_empty() || only.iter().any(|wanted| wanted == name)).collect();
+
     let start = Instant::now();
     let mut kept = Kept::new();
     let mut table = Vec::new();
     let mut failure = None;
-    for (name, step) in STEPS {
+    for (name, step) in &steps {
         println!("\n== {name}");
         let began = Instant::now();
         let outcome = match step(&mut kept) {
@@ -56,7 +64,7 @@ pub(crate) fn run() -> Result<()> {
             Err(_) => "FAILED".to_owned(),
         };
         println!("== {name}: {word} after {}", seconds(took));
-        table.push((name, took, word));
+        table.push((*name, took, word));
         if let Err(error) = outcome {
             failure = Some(error.context(format!("the step `{name}` failed")));
             break;
@@ -76,7 +84,7 @@ pub(crate) fn run() -> Result<()> {
         count("passed"),
         count("FAILED"),
         count("skipped"),
-        STEPS.len() - table.len(),
+        steps.len() - table.len(),
         seconds(start.elapsed()),
     );
     failure.map_or(Ok(()), Err)
