@@ -2,6 +2,7 @@
 //!
 //! Text becomes a tree with spans ([`syntax`]), the tree a plan, the plan a stream of rows ([`eval`]).
 
+pub mod diagnostic;
 pub mod syntax;
 
 #[cfg(feature = "eval")]
