@@ -88,7 +88,8 @@ impl Spool {
         };
         let failed = |source| SpoolError::Io { path: dir.clone(), source };
         create_private_dir(&dir).map_err(failed)?;
-        let lock = OpenOptions::new().create(true).write(true).truncate(false).open(dir.join("lock")).map_err(failed)?;
+        let lock =
+            OpenOptions::new().create(true).write(true).truncate(false).open(dir.join("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Err(SpoolError::InUse { path: dir }),
@@ -664,11 +665,8 @@ impl FlowSpool {
 
 impl Drop for FlowSpool {
     fn drop(&mut self) {
-        let held: u64 = if self.dir.is_some() {
-            self.segments.iter().map(|segment| segment.bytes).sum()
-        } else {
-            self.live_bytes
-        };
+        let held: u64 =
+            if self.dir.is_some() { self.segments.iter().map(|segment| segment.bytes).sum() } else { self.live_bytes };
         self.usage.remove(held);
     }
 }

@@ -1,10 +1,6 @@
 //! What a running flow may do: give rows, write log lines, upload files, and hear that it is to stop.
 
-use std::{
-    io::Read,
-    ops::ControlFlow,
-    sync::Arc,
-};
+use std::{io::Read, ops::ControlFlow, sync::Arc};
 
 use protocol::{
     collection::{FlowState, StreamId},
@@ -136,7 +132,8 @@ impl FlowRun {
             MAX_LOG_LINES => ("WARN", "too many log lines: the rest are left out"),
             _ => return,
         };
-        let line = serde_json::json!({ "time": jiff::Timestamp::now().to_string(), "level": level, "message": message });
+        let line =
+            serde_json::json!({ "time": jiff::Timestamp::now().to_string(), "level": level, "message": message });
         let sealed = self.add(&mut state, StreamId::LOG, line.to_string().as_bytes());
         drop(state);
         let _ = self.added(sealed);

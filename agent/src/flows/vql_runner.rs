@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use protocol::collection::{FlowRequest, SourceQuery, StreamId};
-use vql::{Execution, Level, LogRecord, Registry, Row, Value};
+use vql::{Execution, Level, LogRecord, Registry, Row, Value, diagnostic::render};
 
 use super::{FlowRun, Runner, throttle::Share};
 
@@ -20,17 +20,22 @@ impl VqlRunner {
 
     fn execution(&self, request: &FlowRequest, run: &FlowRun, text: &str) -> Execution {
         let log = run.clone();
-        let lines = LineIndex::new(text);
+        let text: Arc<str> = text.into();
         let mut execution = Execution::new(self.registry.clone())
             .cancel(run.cancel_token().clone())
             .budget(Share(run.throttle().clone()))
             .extension(Arc::new(run.clone()))
             .log(move |record: LogRecord| match record.span {
-                Some(span) => log.log(record.level, &format!("{} ({})", record.message, lines.place(span.start))),
+                Some(span) => {
+                    let (line, column) = vql::diagnostic::line_column(&text, span.start);
+                    log.log(record.level, &format!("{} (line {line}, column {column})", record.message));
+                }
                 None => log.log(record.level, &record.message),
             });
         for (name, value) in &request.env {
-            execution = execution.env(name.as_str(), Value::from(value.clone()));
+            // JSON that serde has read is read again; only its depth could differ, and then the value is NULL.
+            let value = vql::json::parse(value.to_string().as_bytes()).unwrap_or(Value::Null);
+            execution = execution.env(name.as_str(), value);
         }
         execution
     }
@@ -49,7 +54,7 @@ impl VqlRunner {
             return Ok(yes);
         }
         let expression = vql::syntax::parse_expression(text)
-            .map_err(|problems| render(&problems, text, &format!("the precondition of {}", source.name)))?;
+            .map_err(|problems| render(&format!("the precondition of {}", source.name), text, &problems))?;
         Ok(self.execution(request, run, text).eval_expression(&expression).truth())
     }
 }
@@ -76,7 +81,7 @@ impl Runner for VqlRunner {
         for source in &request.sources {
             let parsed = vql::syntax::parse(&source.query);
             if !parsed.diagnostics.is_empty() {
-                return Err(render(&parsed.diagnostics, &source.query, &source.name));
+                return Err(render(&source.name, &source.query, &parsed.diagnostics));
             }
             scripts.push(parsed.script);
         }
@@ -100,25 +105,7 @@ impl Runner for VqlRunner {
     }
 }
 
-fn render(problems: &[vql::diagnostic::Diagnostic], text: &str, name: &str) -> String {
-    vql::diagnostic::render(problems, text, name)
-}
-
 /// The words of a text that could be names.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
-}
-
-/// Where the lines of a text start.
-struct LineIndex(Vec<usize>);
-
-impl LineIndex {
-    fn new(text: &str) -> Self {
-        Self(std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect())
-    }
-
-    fn place(&self, at: usize) -> String {
-        let line = self.0.partition_point(|start| *start <= at).max(1);
-        format!("line {line}, column {}", at - self.0[line - 1] + 1)
-    }
 }

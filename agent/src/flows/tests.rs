@@ -1,0 +1,1 @@
+//! Flows against a hub that is simulated.
