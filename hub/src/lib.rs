@@ -6,6 +6,7 @@
 
 mod config;
 mod error;
+pub mod listener;
 mod sessions;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};

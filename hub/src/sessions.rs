@@ -72,7 +72,7 @@ impl Sessions {
         });
         let before = self.live.write().insert(client, Arc::clone(&live));
         if let Some(before) = before {
-            before.end("replaced by a newer connection of the same client", 0);
+            before.end(protocol::message::REPLACED, 0);
         }
         live
     }

@@ -17,6 +17,9 @@ use crate::{
 /// The protocol versions that this build speaks, lowest and highest.
 pub const VERSIONS: (u16, u16) = (1, 1);
 
+/// The reason in [`ToAgent::Close`] when a second connection of the same client has replaced the session.
+pub const REPLACED: &str = "replaced by a newer connection of the same client";
+
 /// From hub to agent.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
