@@ -55,6 +55,7 @@ fn start_in_an_empty_root(binary: &Path) -> Result<()> {
     });
     std::fs::remove_dir_all(&root)?;
     match said {
+        Ok(version) if version.trim().is_empty() => bail!("in an empty root it starts and says nothing"),
         Ok(version) => println!("dist: in an empty root it says: {}", version.trim()),
         Err(error) if format!("{error:#}").contains("not permitted") => {
             println!("dist: not shown in an empty root: neither chroot nor unshare is permitted here");

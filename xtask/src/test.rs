@@ -20,7 +20,7 @@ enum Done {
 
 type Step = (&'static str, fn(&mut Kept) -> Result<Done>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("setup", |_| setup_for_tests()),
     ("format", |_| passed(sh::cargo("fmt").args(["--all", "--check"]).run().context("run `cargo fmt --all`"))),
     ("clippy", |_| passed(clippy(&HOST, &["--all-targets"]))),
@@ -28,7 +28,10 @@ const STEPS: [Step; 11] = [
     ("docs", |_| passed(docs::build())),
     ("dependencies", |_| dependencies()),
     ("page", |_| passed(ui::build_ready())),
-    ("tests", tests),
+    // What of the page needs no browser: state and formatting, on the host. Apart from the others, because together
+    // they would have other features of shared crates, and those be compiled twice.
+    ("page-tests", |kept| tests(&["--locked", "--package", "ui"], kept)),
+    ("tests", |kept| tests(&HOST, kept)),
     ("doc-tests", |_| passed(sh::cargo("test").args(HOST).args(["--exclude", "bindgen", "--doc"]).run())),
     ("benches", |_| benches()),
     ("browser", browser),
@@ -114,13 +117,14 @@ fn dependencies() -> Result<Done> {
     passed(Cmd::new(&deny).args(["--locked", "check", "--disable-fetch", "advisories"]).run())
 }
 
-fn tests(kept: &mut Kept) -> Result<Done> {
+fn tests(packages: &[&str], kept: &mut Kept) -> Result<Done> {
     let counted = if find("cargo-nextest").is_some() {
-        let runner = sh::cargo("nextest").arg("run").args(HOST).args(["--no-fail-fast", "--status-level", "slow"]);
+        let runner = sh::cargo("nextest").arg("run").args(packages);
+        let runner = runner.args(["--no-fail-fast", "--status-level", "slow", "--no-tests", "warn"]);
         runner.env("INSTA_UPDATE", "no").run_keeping(|line| line.trim_start().starts_with("Summary ["))?
     } else {
         println!("tests: cargo-nextest is not installed; cargo test does as well, more slowly");
-        let runner = sh::cargo("test").args(HOST).args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
+        let runner = sh::cargo("test").args(packages).args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
         runner.env("INSTA_UPDATE", "no").run_keeping(|line| line.starts_with("test result:"))?
     };
     kept.extend(counted);

@@ -74,15 +74,9 @@ pub(crate) fn remapped_paths() -> Result<Vec<String>> {
     Ok(known.map(|(folder, name)| format!("--remap-path-prefix={}={name}", folder.display())).collect())
 }
 
-/// ui/index.html and all below ui/static, with the names they have in ui/dist.
+/// All below ui/static, with the names they have in ui/dist.
 fn static_files() -> Result<Vec<(PathBuf, PathBuf)>> {
-    let ui = sh::root().join("ui");
-    let mut files = files_below(&ui.join("static"))?;
-    let index = ui.join("index.html");
-    if index.is_file() {
-        files.push((PathBuf::from("index.html"), index));
-    }
-    Ok(files)
+    files_below(&sh::root().join("ui/static"))
 }
 
 /// Every file below `folder`, sorted, each with its path from there. A folder that is not there has none.
