@@ -4,11 +4,19 @@
 //! length of the text.
 
 pub mod ast;
+pub mod format;
+pub mod highlight;
 mod lexer;
+pub mod lint;
 mod parser;
 
+pub use format::{canonical, canonical_select, reformat};
+pub use highlight::{Class, highlight};
 pub use lexer::keyword_names;
+pub use lint::lint;
 pub use parser::{Parsed, parse, parse_expression, parse_lambda};
+
+use crate::diagnostic::Diagnostic;
 
 /// The longest path of expressions, one inside the other, in a tree that [`ast`] holds.
 pub const MAX_HEIGHT: usize = 500;
@@ -24,3 +32,12 @@ pub const MAX_TOKENS: usize = 1 << 20;
 
 /// How many problems of one text are reported.
 pub const MAX_DIAGNOSTICS: usize = 100;
+
+/// Everything that can be said of a text without knowing the plugins: errors, and where there are none, warnings.
+pub fn check(text: &str) -> Vec<Diagnostic> {
+    let parsed = parse(text);
+    if parsed.diagnostics.is_empty() { lint(&parsed.script) } else { parsed.diagnostics }
+}
+
+#[cfg(test)]
+mod tests;
