@@ -47,7 +47,7 @@ fn alone<'a>(text: &'a str, read: fn(&mut Parser<'a>) -> Result<Node, Failed>) -
     }
     let diagnostics = parser.finish();
     match node {
-        Ok(node) if diagnostics.is_empty() => Ok(node.arc()),
+        Ok(node) if diagnostics.is_empty() => Ok(node.expr),
         _ => Err(diagnostics),
     }
 }
@@ -60,14 +60,8 @@ type Read<T> = Result<T, Failed>;
 
 /// An expression and the longest path below it.
 struct Node {
-    expr: Expr,
+    expr: Arc<Expr>,
     height: usize,
-}
-
-impl Node {
-    fn arc(self) -> Arc<Expr> {
-        Arc::new(self.expr)
-    }
 }
 
 /// Something with expressions in it, and the longest path in it.
@@ -311,10 +305,10 @@ impl<'a> Parser<'a> {
                         .hint(format!("a function of your own is `LET {}(x) = …`", clip(&name.name))),
                 ));
             }
-            match node.expr.kind {
+            match &node.expr.kind {
                 // `LET x = { SELECT … }` says the same as without braces.
-                ExprKind::SubSelect(select) => LetBody::Select(select),
-                _ => LetBody::Expr(node.arc()),
+                ExprKind::SubSelect(select) => LetBody::Select(select.clone()),
+                _ => LetBody::Expr(node.expr),
             }
         };
         let span = start.to(self.before());
@@ -456,7 +450,7 @@ impl<'a> Parser<'a> {
                 let node = self.expr(0)?;
                 height = height.max(node.height);
                 let alias = self.alias()?;
-                columns.push(Column::Expr { expr: node.arc(), alias });
+                columns.push(Column::Expr { expr: node.expr, alias });
             }
             match self.peek() {
                 Token::Comma => {
@@ -760,12 +754,12 @@ impl<'a> Parser<'a> {
                 Token::Where => {
                     let node = self.expr(0)?;
                     *height = (*height).max(node.height);
-                    select.filter = Some(node.arc());
+                    select.filter = Some(node.expr);
                 }
                 Token::GroupBy => loop {
                     let node = self.expr(0)?;
                     *height = (*height).max(node.height);
-                    select.group_by.push(node.arc());
+                    select.group_by.push(node.expr);
                     if !self.eat(Token::Comma) {
                         break;
                     }
@@ -777,7 +771,7 @@ impl<'a> Parser<'a> {
                     if !descending && self.at_word("ASC") {
                         self.advance();
                     }
-                    select.order_by.push(OrderKey { expr: node.arc(), descending });
+                    select.order_by.push(OrderKey { expr: node.expr, descending });
                     if !self.eat(Token::Comma) {
                         break;
                     }
@@ -785,7 +779,7 @@ impl<'a> Parser<'a> {
                 _ => {
                     let node = self.expr(0)?;
                     *height = (*height).max(node.height);
-                    select.limit = Some(node.arc());
+                    select.limit = Some(node.expr);
                     if self.peek() == Token::Comma {
                         let here = self.span();
                         return Err(self.fail(Diagnostic::error("V0013", here, "LIMIT takes one number").hint(OFFSET)));
@@ -901,14 +895,14 @@ impl Parser<'_> {
         }
         let start = first.expr.span;
         let mut height = first.height;
-        let mut items = vec![first.arc()];
+        let mut items = vec![first.expr];
         while self.eat(Token::Comma) {
             if self.ends_expression() {
                 break;
             }
             let node = self.expr(0)?;
             height = height.max(node.height);
-            items.push(node.arc());
+            items.push(node.expr);
         }
         let span = start.to(self.before());
         self.make(ExprKind::Array { items, bracket: Bracket::Round }, span, height)
@@ -939,7 +933,7 @@ impl Parser<'_> {
         let body = self.list()?;
         let span = start.to(body.expr.span);
         let height = body.height;
-        self.make(ExprKind::Lambda { params, body: body.arc() }, span, height)
+        self.make(ExprKind::Lambda { params, body: body.expr }, span, height)
     }
 
     /// An expression whose operators bind at least as tightly as `min`.
@@ -988,7 +982,7 @@ impl Parser<'_> {
         let inner = self.expr(bind::COMPARE)?;
         let span = start.to(inner.expr.span);
         let height = inner.height;
-        self.make(ExprKind::Not(inner.arc()), span, height)
+        self.make(ExprKind::Not(inner.expr), span, height)
     }
 
     /// The operands of one level of AND or OR, as a tree that does not grow deep with their number.
@@ -1135,7 +1129,7 @@ impl Parser<'_> {
         for sign in signs.into_iter().rev() {
             let span = sign.to(node.expr.span);
             let height = node.height;
-            node = self.make(ExprKind::Negate(node.arc()), span, height)?;
+            node = self.make(ExprKind::Negate(node.expr), span, height)?;
         }
         Ok(node)
     }
@@ -1168,7 +1162,7 @@ impl Parser<'_> {
             None
         };
         let span = base.expr.span.to(self.before());
-        self.make(ExprKind::Member { base: base.arc(), name, args }, span, height)
+        self.make(ExprKind::Member { base: base.expr, name, args }, span, height)
     }
 
     fn member_name(&mut self, hint: &str) -> Read<Ident> {
@@ -1196,11 +1190,11 @@ impl Parser<'_> {
         let mut arc = |node: Option<Node>| {
             node.map(|n| {
                 height = height.max(n.height);
-                n.arc()
+                n.expr
             })
         };
         let (start, end) = (arc(index), arc(end));
-        let base = base.arc();
+        let base = base.expr;
         let kind = match (slice, start) {
             (false, Some(index)) => ExprKind::Index { base, index },
             (_, start) => ExprKind::Slice { base, start, end },
@@ -1388,7 +1382,7 @@ impl Parser<'_> {
             }
             let node = self.expr(0)?;
             height = height.max(node.height);
-            items.push(node.arc());
+            items.push(node.expr);
             if self.peek() != Token::Comma {
                 break;
             }
@@ -1517,9 +1511,9 @@ impl Parser<'_> {
             return Err(self.lambda_without_quotes(name, node.expr.span));
         }
         let height = node.height;
-        let it = match node.expr.kind {
-            ExprKind::SubSelect(select) => ArgValue::Select(select),
-            _ => ArgValue::Expr(node.arc()),
+        let it = match &node.expr.kind {
+            ExprKind::SubSelect(select) => ArgValue::Select(select.clone()),
+            _ => ArgValue::Expr(node.expr),
         };
         Ok(Tall { it, height })
     }
@@ -1632,9 +1626,8 @@ impl Parser<'_> {
             ExprKind::Float(f) => format!("{f:?}") == text,
             _ => true,
         };
-        let mut node = self.make(kind, span, 0)?;
-        node.expr.written = (!plain).then(|| text.into());
-        Ok(node)
+        let written = (!plain).then(|| text.into());
+        Ok(Node { expr: Arc::new(Expr { kind, span, written }), height: 1 })
     }
 
     fn string(&mut self) -> Read<Node> {
@@ -1652,8 +1645,8 @@ impl Parser<'_> {
             (unescape(chars.as_str()), quote)
         };
         let escaped = !raw && text.contains('\\');
-        let mut node = self.make(ExprKind::String { value: value.into(), quote }, span, 0)?;
-        node.expr.written = escaped.then(|| text.into());
+        let written = escaped.then(|| text.into());
+        let kind = ExprKind::String { value: value.into(), quote };
         if !raw && self.peek() == Token::String && self.span().start == span.end {
             let here = self.span();
             self.report(
@@ -1662,7 +1655,7 @@ impl Parser<'_> {
             );
             self.advance();
         }
-        Ok(node)
+        Ok(Node { expr: Arc::new(Expr { kind, span, written }), height: 1 })
     }
 }
 
@@ -1786,13 +1779,13 @@ impl Parser<'_> {
         if height > MAX_HEIGHT {
             return Err(self.too_high(span));
         }
-        Ok(Node { expr: Expr { kind, span, written: None }, height })
+        Ok(Node { expr: Arc::new(Expr { kind, span, written: None }), height })
     }
 
     fn binary(&mut self, op: BinaryOp, left: Node, right: Node) -> Read<Node> {
         let span = left.expr.span.to(right.expr.span);
         let height = left.height.max(right.height);
-        self.make(ExprKind::Binary { op, left: left.arc(), right: right.arc() }, span, height)
+        self.make(ExprKind::Binary { op, left: left.expr, right: right.expr }, span, height)
     }
 
     /// Guards a recursion that does not pass through [`Self::expr`].

@@ -221,7 +221,7 @@ fn statements() {
 
 #[test]
 fn an_error_leaves_the_other_statements() {
-    let text = "SELECT a FROM info() WHERE ) SELECT b FROM info()\nLET c = \nSELECT d, FROM info() LET e = [1, 2";
+    let text = "SELECT a FROM info() WHERE ) SELECT b FROM info()\nSELECT d, FROM info()\nLET c = \nLET e = [1, 2";
     let parsed = parse(text);
     assert_eq!(parsed.diagnostics.len(), 4, "{}", render("query", text, &parsed.diagnostics));
     let names: Vec<String> = parsed.script.statements.iter().map(|s| without_spans(&format!("{s:?}"))).collect();
