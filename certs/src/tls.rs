@@ -26,7 +26,7 @@ use rustls::{
 use crate::{
     CertError, HUB_NAME, Identity, Side, Validity,
     explain::{self, certificate_line},
-    pem::{certificate_from_pem, key_der, key_from_pem, utc},
+    pem::{certificate_from_pem, key_der, key_from_pem, parse, utc},
 };
 
 /// What is spoken inside TLS, as both ends name it in the handshake.
@@ -308,6 +308,9 @@ fn certified_key(verifier: &HubVerifier, certificate_pem: &str, key_pem: &str) -
     let what = "the hub's certificate";
     let certificate = certificate_from_pem(what, certificate_pem)?;
     let key = key_from_pem("the hub's private key", key_pem)?;
+    if parse(what, &certificate)?.is_ca() {
+        return Err(CertError::content(what, "it is a CA's certificate, not a hub's"));
+    }
     let validity = Validity::of(&certificate)?;
     // Judged at its own beginning: whether it is valid now is another question.
     let moment = UnixTime::since_unix_epoch(Duration::from_secs(validity.not_before.try_into().unwrap_or(0)));
