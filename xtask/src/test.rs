@@ -24,7 +24,9 @@ const STEPS: [Step; 12] = [
     ("setup", |_| setup_for_tests()),
     ("format", |_| passed(sh::cargo("fmt").args(["--all", "--check"]).run().context("run `cargo fmt --all`"))),
     ("clippy", |_| passed(clippy(&HOST, &["--all-targets"]))),
-    ("clippy-page", |_| passed(clippy(&["--locked", "--package", "ui"], &["--target", "wasm32-unknown-unknown"]))),
+    ("clippy-page", |_| {
+        passed(clippy(&["--locked", "--package", "ui"], &["--all-targets", "--target", "wasm32-unknown-unknown"]))
+    }),
     ("docs", |_| passed(docs::build())),
     ("dependencies", |_| dependencies()),
     ("page", |_| passed(ui::build_ready())),
@@ -124,7 +126,7 @@ fn tests(packages: &[&str], kept: &mut Kept) -> Result<Done> {
         runner.env("INSTA_UPDATE", "no").run_keeping(|line| line.trim_start().starts_with("Summary ["))?
     } else {
         println!("tests: cargo-nextest is not installed; cargo test does as well, more slowly");
-        let runner = sh::cargo("test").args(packages).args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
+        let runner = sh::cargo("test").args(packages).args(["--tests", "--no-fail-fast"]);
         runner.env("INSTA_UPDATE", "no").run_keeping(|line| line.starts_with("test result:"))?
     };
     kept.extend(counted);
