@@ -16,6 +16,10 @@ use std::{
     sync::Arc,
 };
 
+use agent::{
+    flows::FlowsConfig,
+    transport::{HubAddress, LadderConfig, Proxy},
+};
 use certs::{Authority, CertificateDer, HubCertReloader, Identity};
 
 use self::yaml::{Mistake, Section, Value, describe};
@@ -32,10 +36,12 @@ pub(crate) const FRONTEND_PORT: u16 = 8000;
 pub(crate) const GUI_PORT: u16 = 8889;
 pub(crate) const API_PORT: u16 = 8001;
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// How often an idle agent is heard of.
+const HEARTBEAT_MS: u32 = 10_000;
 const STORE: &str = "FileBaseDataStore";
 
-/// A checked file. Which sections must be there depends on the verb: ask by [`client`](Self::client) or
-/// [`server`](Self::server).
+/// A checked file. Which sections must be there depends on the verb: ask by [`hub`](Self::hub),
+/// [`agent`](Self::agent) or [`client`](Self::client).
 #[derive(Debug)]
 pub(crate) struct Config {
     file: PathBuf,
@@ -117,23 +123,6 @@ struct Ca {
 /// A text that does not appear in logs.
 struct Secret(String);
 
-/// What a hub runs with.
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub authority: Authority,
-    /// The hub's certificate; say its [`warning`](HubCertReloader::warning) at start.
-    pub certificate: Arc<HubCertReloader>,
-    pub nonce: String,
-    /// What agents dial.
-    pub server_urls: Vec<ServerUrl>,
-    pub datastore: Datastore,
-    /// Where agents connect, over QUIC and TCP.
-    pub frontend: SocketAddr,
-    /// Where people connect.
-    pub gui: SocketAddr,
-    pub api: Option<SocketAddr>,
-}
-
 /// All that is wrong with a file, one line each.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ConfigError {
@@ -174,29 +163,25 @@ impl Config {
         if mistakes.is_empty() { Ok(config) } else { Err(fail(mistakes)) }
     }
 
-    /// What an agent runs with.
+    /// The section that agents get.
     pub(crate) fn client(&self) -> Result<&Client, ConfigError> {
         self.client.as_ref().ok_or_else(|| self.without(&[CLIENT]))
     }
 
     /// What a hub runs with.
-    pub(crate) fn server(&self) -> Result<Server, ConfigError> {
+    pub(crate) fn hub(&self) -> Result<hub::Config, ConfigError> {
         match (&self.client, &self.datastore, &self.frontend, &self.ca) {
-            (Some(client), Some(datastore), Some(frontend), Some(ca)) => {
-                let broken = |key: &str, error: certs::CertError| self.wrong(key, error.to_string());
-                let authority = ca.authority().map_err(|e| broken("CA", e))?;
-                let certificate = frontend.reloader(authority.certificate()).map_err(|e| broken("Frontend", e))?;
-                Ok(Server {
-                    authority,
-                    certificate,
-                    nonce: client.nonce.clone(),
-                    server_urls: client.server_urls.clone(),
-                    datastore: datastore.clone(),
-                    frontend: frontend.address,
-                    gui: self.gui.unwrap_or(SocketAddr::new(LOOPBACK, GUI_PORT)),
-                    api: self.api,
-                })
-            }
+            (Some(client), Some(datastore), Some(frontend), Some(ca)) => Ok(hub::Config {
+                datastore: datastore.location.clone(),
+                frontend_bind: frontend.address,
+                gui_bind: self.gui.unwrap_or(SocketAddr::new(LOOPBACK, GUI_PORT)),
+                nonce: client.nonce.clone(),
+                authority: ca.authority().map_err(|error| self.wrong("CA", error.to_string()))?,
+                hub_certificate_pem: frontend.certificate.clone(),
+                hub_key_pem: frontend.private_key.0.clone(),
+                heartbeat_ms: HEARTBEAT_MS,
+                shards: 0,
+            }),
             (client, datastore, frontend, ca) => {
                 let sections = [
                     (client.is_some(), CLIENT),
@@ -208,6 +193,42 @@ impl Config {
                 Err(self.without(&missing))
             }
         }
+    }
+
+    /// What an agent runs with. `writeback` is a path to use in place of the file's.
+    pub(crate) fn agent(&self, writeback: Option<&Path>) -> Result<agent::Config, ConfigError> {
+        let client = self.client()?;
+        let Some(writeback) = writeback.or(client.writeback.here()) else {
+            let key = Writeback::key_here();
+            return Err(self.wrong(&format!("Client.{key}"), "missing: expected a path, here or by --writeback".into()));
+        };
+        let hubs: Vec<_> =
+            client.server_urls.iter().map(|url| HubAddress { host: url.host.clone(), port: url.port }).collect();
+        let proxy = match &client.proxy {
+            Some(proxy) => Proxy::parse(&proxy.in_full()).map(Some),
+            None => Proxy::from_env(&hubs),
+        };
+        let proxy = proxy.map_err(|why| match client.proxy {
+            Some(_) => self.wrong("Client.proxy", why),
+            None => self.wrong("HTTPS_PROXY in the environment", why),
+        })?;
+        let mut flows = FlowsConfig {
+            // Beside the agent's identity: both are the state of this one agent.
+            spool_dir: Some(writeback.with_extension("spool")),
+            ..FlowsConfig::default()
+        };
+        if let Some(bytes) = client.max_spool_bytes {
+            flows.max_spool_bytes = bytes;
+        }
+        Ok(agent::Config {
+            hubs,
+            authority: client.ca_certificate.clone(),
+            nonce: client.nonce.clone(),
+            writeback: writeback.to_owned(),
+            flows,
+            proxy,
+            ladder: LadderConfig::default(),
+        })
     }
 
     /// One line each of what is allowed and yet unwise, to be logged at start.

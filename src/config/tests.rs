@@ -21,23 +21,23 @@ fn line(text: &str, start: &str, nth: usize) -> usize {
 fn a_new_configuration_has_what_it_should() {
     let text = server();
     let config = parse(&text).unwrap();
-    let server = config.server().unwrap();
-    assert_eq!(server.server_urls[0].to_string(), "https://localhost:8000/");
+    let hub = config.hub().unwrap();
     assert_eq!(
-        (server.frontend.to_string(), server.gui.to_string()),
+        (hub.frontend_bind.to_string(), hub.gui_bind.to_string()),
         ("127.0.0.1:8000".into(), "127.0.0.1:8889".into())
     );
-    assert_eq!(server.datastore.location, Path::new("/var/lib/swoop"));
-    assert_eq!(server.certificate.warning(std::time::SystemTime::now()), None);
+    assert_eq!(hub.datastore, Path::new("/var/lib/swoop"));
+    let shown = HubCertReloader::new(hub.authority.certificate(), &hub.hub_certificate_pem, &hub.hub_key_pem).unwrap();
+    assert_eq!(shown.warning(std::time::SystemTime::now()), None);
     let client = config.client().unwrap();
     assert_eq!(client.writeback.linux.as_deref(), Some(Path::new("/etc/swoop.writeback.yaml")));
-    assert_eq!(client.nonce, server.nonce);
+    assert_eq!(client.nonce, hub.nonce);
     assert_eq!(STANDARD_LENGTH, client.nonce.len());
     let order: Vec<_> =
         ["\nClient:", "\nDatastore:", "\nFrontend:", "\nGUI:", "\nCA:"].map(|s| text.find(s).unwrap()).into();
     assert!(order.is_sorted());
 
-    let again = parse(&self::server()).unwrap();
+    let again = parse(&server()).unwrap();
     assert_ne!(again.client().unwrap().nonce, client.nonce);
     assert_ne!(again.client().unwrap().ca_certificate, client.ca_certificate);
     assert!(!format!("{config:?}").contains("BEGIN PRIVATE KEY"));
@@ -53,11 +53,12 @@ fn wishes_are_heard() {
         bind_address: "::".parse().unwrap(),
         location: "/srv/odd: # \"path\"".into(),
     };
-    let server = parse(&generate(&wishes).unwrap()).unwrap().server().unwrap();
-    let urls: Vec<_> = server.server_urls.iter().map(ToString::to_string).collect();
+    let config = parse(&generate(&wishes).unwrap()).unwrap();
+    let (hub, client) = (config.hub().unwrap(), config.client().unwrap());
+    let urls: Vec<_> = client.server_urls.iter().map(ToString::to_string).collect();
     assert_eq!(urls, ["https://a.example:443/", "https://[::1]:8000/"]);
-    assert_eq!(server.frontend.to_string(), "[::]:8000");
-    assert_eq!(server.datastore.location, Path::new("/srv/odd: # \"path\""));
+    assert_eq!(hub.frontend_bind.to_string(), "[::]:8000");
+    assert_eq!(hub.datastore, Path::new("/srv/odd: # \"path\""));
     let wishes = Wishes { server_urls: vec!["hub".into()], ..Wishes::default() };
     assert!(generate(&wishes).unwrap_err().to_string().starts_with("--server-url: expected a URL"));
 }
@@ -83,7 +84,7 @@ fn the_clients_part_has_no_secret() {
     let (own, hubs) = (agent.client().unwrap(), config.client().unwrap());
     assert_eq!(format!("{own:?}"), format!("{hubs:?}"));
     assert_eq!((own.labels.as_slice(), own.max_spool_bytes), (&["berlin".to_string()][..], Some(2_000_000)));
-    let error = agent.server().unwrap_err().to_string();
+    let error = agent.hub().unwrap_err().to_string();
     for name in ["Datastore", "Frontend", "CA"] {
         assert!(
             error.contains(&format!("client.yaml: {name}: the section is missing: expected `{name}:` with ")),
@@ -98,6 +99,27 @@ fn the_clients_part_has_no_secret() {
             .to_string()
             .contains("x: Client: the section is missing")
     );
+}
+
+#[test]
+fn an_agent_gets_what_it_needs() {
+    let text = server().replace(
+        "  # The most that",
+        "  proxy: http://a:b@proxy.example:1/\n  max_spool_bytes: 2000000\n  # The most that",
+    );
+    let config = parse(&text).unwrap();
+    let agent = config.agent(None).unwrap();
+    assert_eq!(agent.hubs, [HubAddress { host: "localhost".into(), port: 8000 }]);
+    assert_eq!(agent.flows.max_spool_bytes, 2_000_000);
+    assert_eq!(agent.flows.spool_dir.as_deref(), Some(agent.writeback.with_extension("spool").as_path()));
+    assert_eq!(agent.proxy, Some(Proxy::parse("http://a:b@proxy.example:1").unwrap()));
+    assert_eq!(agent.authority, config.client().unwrap().ca_certificate);
+    let elsewhere = config.agent(Some(Path::new("/tmp/w.yaml"))).unwrap();
+    assert_eq!(elsewhere.writeback, Path::new("/tmp/w.yaml"));
+    let without: String =
+        text.lines().filter(|line| !line.contains("writeback_")).map(|line| format!("{line}\n")).collect();
+    let error = parse(&without).unwrap().agent(None).unwrap_err().to_string();
+    assert!(error.contains("server.yaml: Client.writeback_") && error.contains("--writeback"), "{error}");
 }
 
 #[test]
@@ -116,9 +138,10 @@ fn rotating_changes_two_blocks_and_nothing_else() {
     let old = parse(&text).unwrap();
     let (new, validity) = rotated(Path::new("server.yaml"), &text).unwrap();
     let config = parse(&new).unwrap();
-    assert_eq!(config.server().unwrap().certificate.validity().unwrap(), validity);
-    assert_eq!(config.server().unwrap().frontend.port(), 8443);
+    assert_eq!(config.hub().unwrap().frontend_bind.port(), 8443);
     let (before, after) = (old.frontend.unwrap(), config.frontend.as_ref().unwrap());
+    let der = certs::certificate_from_pem("x", &after.certificate).unwrap();
+    assert_eq!(certs::Validity::of(&der).unwrap(), validity);
     assert_ne!(before.certificate, after.certificate);
     assert_ne!(before.private_key.0, after.private_key.0);
 
