@@ -93,7 +93,7 @@ impl EventLoop {
                     self.restart(&mut state, 0)?;
                 }
                 Event::Attempt(Err(failure)) => self.failed(&mut state, failure)?,
-                Event::FromHub(message) => self.from_hub(&mut state, message).await,
+                Event::FromHub(message) => self.hear(&mut state, message).await,
                 Event::Flow(flow) => {
                     if let Some(session) = &mut state.session {
                         let lanes = session.open.connection.lanes.clone();
@@ -269,7 +269,7 @@ impl EventLoop {
         }
     }
 
-    async fn from_hub(&mut self, state: &mut State, message: Option<ToAgent>) {
+    async fn hear(&mut self, state: &mut State, message: Option<ToAgent>) {
         let Some(session) = &mut state.session else { return };
         let now = self.started.elapsed().as_millis() as u64;
         let Some(message) = message else {

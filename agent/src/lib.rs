@@ -78,7 +78,7 @@ impl Agent {
     /// Runs until `shutdown` is cancelled; returns earlier only for what cannot get better by itself.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), RunError> {
         let Self { config, writeback } = self;
-        let (flows, announced) = Flows::open(config.flows, plugins::registry()).map_err(RunError::Spool)?;
+        let (flows, announced) = Flows::open(config.flows, registry()).map_err(RunError::Spool)?;
         eventloop::EventLoop {
             hubs: config.hubs,
             authority: config.authority,
