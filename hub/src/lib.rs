@@ -4,6 +4,8 @@
 //! interface for people calls the rest. Calls for people read and write files: in async code, make them on a blocking
 //! thread.
 
+pub mod api;
+pub mod auth;
 mod config;
 mod error;
 pub mod listener;

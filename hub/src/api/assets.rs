@@ -70,9 +70,11 @@ pub fn mime_of(path: &str) -> &'static str {
         "woff2" => "font/woff2",
         "txt" | "md" => "text/plain; charset=utf-8",
         "webmanifest" => "application/manifest+json",
-        _ => "application/octet-stream",
+        _ => OTHER,
     }
 }
+
+const OTHER: &str = "application/octet-stream";
 
 /// All that is no call: a file, or the page, which finds its way by the address itself.
 pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -83,13 +85,16 @@ pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri, head
     if !matches!(method, Method::GET | Method::HEAD) {
         return super::error::method_not_allowed(method, uri).await.into_response();
     }
-    let path = path.trim_start_matches('/');
+    let path = path.trim_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };
-    if let Some(response) = file(&app.assets, path, &headers) {
+    // Where files come from may be a folder: no path leads out of it.
+    let tame = path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains(['\\', '%']);
+    if tame && let Some(response) = file(&app.assets, path, &headers) {
         return response;
     }
-    // A file has a dot in its name. A missing one must not be answered with the page: scripts would fail in riddles.
-    if path.rsplit('/').next().is_some_and(|name| name.contains('.')) && path != "index.html" {
+    // A missing file must not be answered with the page: scripts would fail in riddles. A dot alone makes no file, ids
+    // and names of artifacts have them.
+    if path != "index.html" && (!tame || mime_of(path) != OTHER) {
         return (StatusCode::NOT_FOUND, "not found\n").into_response();
     }
     file(&app.assets, "index.html", &headers)
@@ -112,7 +117,7 @@ fn file(assets: &Assets, path: &str, headers: &HeaderMap) -> Option<Response> {
         };
         Body::from(bytes).into_response()
     };
-    let mime = HeaderValue::from_str(&mime).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let mime = HeaderValue::from_str(&mime).unwrap_or(HeaderValue::from_static(OTHER));
     response.headers_mut().insert(header::CONTENT_TYPE, mime);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     response.headers_mut().insert(header::ETAG, tag);

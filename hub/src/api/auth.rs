@@ -9,6 +9,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use protocol::api::{self, Me, SESSION_COOKIE};
+use serde_json::json;
 
 use super::{
     App, Peer,
@@ -16,7 +17,7 @@ use super::{
     extract::{Body, Caller},
     gate,
 };
-use crate::auth::{Login, NewLogin};
+use crate::auth::{Login, LoginError, NewLogin};
 
 pub(super) async fn login(
     State(app): State<App>,
@@ -24,7 +25,14 @@ pub(super) async fn login(
     headers: HeaderMap,
     Body(body): Body<api::Login>,
 ) -> Result<Response, Failure> {
-    let new = app.auth.login(&body.user, &body.password, address(peer)).await?;
+    let from = address(peer);
+    let new = app.auth.login(&body.user, &body.password, from).await;
+    if matches!(new, Err(LoginError::Wrong)) {
+        let user: String = body.user.chars().take(64).collect();
+        app.audit(&user, "login_refused", json!({ "from": from })).await?;
+    }
+    let new = new?;
+    app.audit(&new.login.user, "login", json!({ "from": from })).await?;
     welcome(&app, &headers, new).await
 }
 
@@ -34,13 +42,16 @@ pub(super) async fn login_once(
     headers: HeaderMap,
     Body(body): Body<api::LoginOnce>,
 ) -> Result<Response, Failure> {
-    let new = app.auth.login_once(&body.token, address(peer)).await?;
+    let from = address(peer);
+    let new = app.auth.login_once(&body.token, from).await?;
+    app.audit(&new.login.user, "login_once", json!({ "from": from })).await?;
     welcome(&app, &headers, new).await
 }
 
-pub(super) async fn logout(State(app): State<App>, Caller(login): Caller) -> impl IntoResponse {
+pub(super) async fn logout(State(app): State<App>, Caller(login): Caller) -> Result<impl IntoResponse, Failure> {
     app.auth.logout(&login).await;
-    (StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie(&app, "", 0))]))
+    app.audit(&login.user, "logout", json!({})).await?;
+    Ok((StatusCode::NO_CONTENT, AppendHeaders([(header::SET_COOKIE, cookie(&app, "", 0))])))
 }
 
 pub(super) async fn me(Caller(login): Caller) -> Json<Me> {

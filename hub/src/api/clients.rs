@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{
     App,
     error::Failure,
-    extract::{At, Body, Params},
+    extract::{At, Body, Caller, Params},
 };
 
 pub(super) async fn status(State(app): State<App>) -> Json<HubStatus> {
@@ -47,8 +47,9 @@ pub(super) async fn one(State(app): State<App>, At(client): At<ClientId>) -> Res
 
 pub(super) async fn change_labels(
     State(app): State<App>,
+    Caller(login): Caller,
     At(client): At<ClientId>,
     Body(change): Body<LabelChange>,
 ) -> Result<Json<ClientSummary>, Failure> {
-    app.hub(move |hub| hub.change_labels(client, &change)).await.map(Json)
+    app.hub(move |hub| hub.change_labels(client, &change, &login.user)).await.map(Json)
 }

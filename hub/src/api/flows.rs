@@ -12,6 +12,7 @@ use protocol::{
     api::{FlowSummary, NewFlow},
     collection::StreamId,
 };
+use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
@@ -71,20 +72,25 @@ pub(super) async fn log(
 
 pub(super) async fn download(
     State(app): State<App>,
+    Caller(login): Caller,
     At((client, flow)): At<(ClientId, FlowId)>,
     Params(params): Params<Download>,
 ) -> Result<Response, Failure> {
     let of = Of::Flow(client, flow);
     let source = of.source(&app, &params.source).await?;
+    app.audit(&login.user, "download", json!({ "client_id": client, "flow_id": flow, "source": source })).await?;
     rows::download(&app, ResultSet { of, source }, params.format, &format!("{client}-{flow}")).await
 }
 
 /// An uploaded file, as far as it is stored. It is never shown, only saved: nobody knows what is in it.
 pub(super) async fn upload(
     State(app): State<App>,
+    Caller(login): Caller,
     At((client, flow, upload)): At<(ClientId, FlowId, u32)>,
 ) -> Result<Response, Failure> {
     let (summary, path) = app.hub(move |hub| hub.flow_upload(client, flow, upload)).await?;
+    let what = json!({ "client_id": client, "flow_id": flow, "upload": upload, "name": summary.name });
+    app.audit(&login.user, "download", what).await?;
     let failed = |error: std::io::Error| {
         tracing::error!(path = %path.display(), %error, "an upload cannot be read");
         Failure::from(crate::HubError::Storage { what: format!("read upload {upload} of {flow}"), source: error })

@@ -6,6 +6,7 @@ use protocol::{
     api::{HuntClientPage, HuntClientState, HuntSummary, MAX_PAGE, NewHunt},
 };
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{
     App,
@@ -83,10 +84,12 @@ pub(super) async fn rows(
 
 pub(super) async fn download(
     State(app): State<App>,
+    Caller(login): Caller,
     At(hunt): At<HuntId>,
     Params(params): Params<Download>,
 ) -> Result<Response, Failure> {
     let of = Of::Hunt(hunt);
     let source = of.source(&app, &params.source).await?;
+    app.audit(&login.user, "download", json!({ "hunt_id": hunt, "source": source })).await?;
     rows::download(&app, ResultSet { of, source }, params.format, &hunt.to_string()).await
 }

@@ -77,6 +77,16 @@ impl App {
             Err(_) => Err(HubError::Stopping.into()),
         }
     }
+
+    /// Notes who did what; the note is on its way to the disk when this returns.
+    async fn audit(&self, who: &str, action: &'static str, details: serde_json::Value) -> Result<(), Failure> {
+        let who = who.to_owned();
+        self.hub(move |hub| {
+            hub.audit(&who, action, details);
+            Ok(())
+        })
+        .await
+    }
 }
 
 /// Serves people until `shutdown` is cancelled: then live sockets are closed with a reason, answers under way may
