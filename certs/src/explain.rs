@@ -110,6 +110,13 @@ impl Cause<'_> {
                 Side::Hub => "what connects does not speak TLS 1.3, as agents do".into(),
             },
             Self::Tls(other) => format!("TLS failed: {other}"),
+            // The alert tells as much of the verdict as this line needs.
+            Self::QuicHere(AlertDescription::UnknownCA | AlertDescription::DecryptError, _) => {
+                certificate_line(&CertificateError::UnknownIssuer, side, None, None)
+            }
+            Self::QuicHere(AlertDescription::UnsupportedCertificate, _) => {
+                certificate_line(&CertificateError::InvalidPurpose, side, None, None)
+            }
             Self::QuicHere(alert, reason) => format!("TLS failed ({alert:?}): {reason}"),
         }
     }
@@ -575,7 +582,8 @@ mod tests {
         assert_eq!(tls.explain(&ConnectionError::TimedOut), None);
         assert_eq!(explain(&std::fmt::Error, Side::Hub), None);
         // A refusal of this end with nothing recorded still has a line.
-        assert!(tls.explain(&quic_here(48)).unwrap().contains("TLS failed"));
+        assert!(tls.explain(&quic_here(48)).unwrap().contains("signed by another authority than"));
+        assert!(tls.explain(&quic_here(45)).unwrap().contains("TLS failed (CertificateExpired)"));
     }
 
     #[test]
