@@ -247,3 +247,109 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
+
+/// What each code stands for, for the documentation.
+pub const CODES: &[(&str, &str)] = &[
+    ("V0001", "something else is expected here"),
+    ("V0002", "something is missing"),
+    ("V0003", "a bracket is not closed, or closes nothing"),
+    ("V0004", "a string does not end"),
+    ("V0005", "a comment does not end"),
+    ("V0006", "a name in backticks does not end or is empty"),
+    ("V0007", "a character has no meaning here"),
+    ("V0008", "not a number"),
+    ("V0009", "the text is too long"),
+    ("V0010", "nested too deeply"),
+    ("V0011", "an argument without a name"),
+    ("V0012", "a comma is missing or too many"),
+    ("V0013", "VQL does not have this clause or operator of other languages"),
+    ("V0014", "an operator needs parentheses"),
+    ("V0015", "not an operator of VQL"),
+    ("V0016", "clauses repeat or stand in the wrong order"),
+    ("V0017", "a SELECT without FROM"),
+    ("V0018", "a keyword or a text where a name should stand"),
+    ("V0020", "no statement begins so"),
+    ("V0021", "a query stands where it cannot, or lacks its braces"),
+    ("V0022", "a semicolon"),
+    ("V0101", "warning: AND beside OR without parentheses"),
+    ("V0102", "warning: an octal number"),
+    ("V0103", "warning: `[x]` is no array"),
+    ("V0104", "warning: a LET is never used"),
+    ("V0105", "warning: a negative number is false"),
+    ("V0106", "warning: a LET with parameters is computed now"),
+    ("V0107", "warning: an argument is given twice"),
+    ("V0108", "warning: a backslash in quotes is lost"),
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn nearest_names() {
+        let known = ["pslist", "netstat", "glob", "hash", "parse_lines", "parse_json", "if", "info"];
+        for (name, expected) in [
+            ("plist", &["pslist"][..]),
+            ("pslsit", &["pslist"]),
+            ("PSLIST", &["pslist"]),
+            ("netsat", &["netstat"]),
+            ("parse_line", &["parse_lines"]),
+            ("parse", &["parse_json", "parse_lines"]),
+            ("glub", &["glob"]),
+            ("x", &[]),
+            ("ab", &[]),
+            ("", &[]),
+            ("wholly_different", &[]),
+            ("glob", &[]),
+        ] {
+            assert_eq!(nearest(name, known), expected, "{name}");
+        }
+        assert_eq!(nearest(&"x".repeat(1000), known), [""; 0]);
+        assert_eq!(did_you_mean("parse", known).unwrap(), "did you mean `parse_json` or `parse_lines`?");
+    }
+
+    #[test]
+    fn spans_that_do_not_fit_are_drawn_all_the_same() {
+        let text = "a é\u{1b}[31m b";
+        for (start, end) in [(0, 1), (3, 4), (2, 1000), (1000, 2000), (5, 2), (14, 14)] {
+            let problem = Diagnostic::error("V0001", Span { start, end }, "m\u{1b}[0m")
+                .label(Span { start: end, end: start }, "l")
+                .hint("h");
+            let drawn = render("q\u{7}", text, &[problem]);
+            assert!(drawn.starts_with("error[V0001]: m"), "{drawn}");
+            assert!(!drawn.contains(['\u{1b}', '\u{7}']), "{drawn:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_text_is_drawn_around_the_place() {
+        let text = format!("{}\nHERE it is\n{}", "line\n".repeat(100_000), "line\n".repeat(100_000));
+        let start = text.find("HERE").unwrap();
+        let problem = Diagnostic::error("V0001", Span::new(start, start + 4), "m").label(Span::new(0, 4), "far");
+        let drawn = render("q", &text, &[problem]);
+        assert!(drawn.contains(" --> q:100002:1\n"), "{drawn}");
+        assert!(drawn.contains("HERE it is\n") && drawn.len() < 1000, "{drawn}");
+        let one_line = "x ".repeat(1 << 20);
+        let drawn = render("q", &one_line, &[Diagnostic::error("V0001", Span::new(1 << 20, (1 << 20) + 1), "m")]);
+        assert!(drawn.len() < 2000, "{}", drawn.len());
+    }
+
+    #[test]
+    fn colour_only_when_asked() {
+        let problem = [Diagnostic::warning("V0101", Span::new(0, 1), "m")];
+        assert!(!render("q", "a", &problem).contains('\u{1b}'));
+        assert!(render_styled("q", "a", &problem, Style { color: true }).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn lines_and_columns() {
+        let text = "ab\ncé d\n";
+        for (offset, place) in
+            [(0, (1, 1)), (2, (1, 3)), (3, (2, 1)), (4, (2, 2)), (5, (2, 2)), (6, (2, 3)), (99, (3, 1))]
+        {
+            assert_eq!(line_column(text, offset), place, "{offset}");
+        }
+    }
+}

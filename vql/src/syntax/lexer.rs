@@ -84,6 +84,8 @@ pub(crate) struct Lexed {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// The text ended inside a string, a comment or backticks: what follows is not known.
     pub(crate) cut: bool,
+    /// A string does not end, and an earlier one that ends here may be the one that lacks its quote.
+    pub(crate) doubt: Option<u32>,
 }
 
 pub(crate) fn lex(text: &str) -> Lexed {
@@ -278,12 +280,12 @@ impl Lexer<'_> {
         let what = describe(first);
         let hint = match first {
             '$' => "a variable is used by its bare name",
-            '@' => "a name with other characters than letters, digits and _ stands in backticks: `@Keys`",
+            '@' => "a name with other characters than letters, digits and _ must stand in backticks: `@Keys`",
             '?' => "VQL has no `? :`, write if(condition=…, then=…, else=…)",
             '\\' => "a backslash has a meaning only inside a string",
             '^' => "VQL has no `^`",
             _ if first.is_control() || is_invisible(first) => "delete it; it may have come with copied text",
-            _ => "such a character can stand inside a string, a comment or backticks only",
+            _ => "such a character is allowed only inside a string, a comment or backticks",
         };
         self.report(Diagnostic::error("V0007", span, format!("{what} has no meaning here")).hint(hint));
         self.out.tokens.push(Lexeme { token: Token::Bad, span });
@@ -434,17 +436,17 @@ impl Lexer<'_> {
         }
         let line = self.first_line(start);
         let mut problem = Diagnostic::error("V0004", line, "this string does not end")
-            .label(line, format!("no closing {} behind this one", char::from(quote)));
+            .label(line, format!("no closing {} follows", char::from(quote)));
         if let Some(long) = self.long_string {
+            self.out.doubt = Some(long.end);
             let head = self.first_line(long.start as usize);
-            problem = problem.label(head, "or is it this one that lacks its closing quote? it runs over several lines");
+            problem = problem.label(head, "or does this one lack its closing quote? it runs over several lines");
         }
-        let inside = &self.text[start..];
-        problem = problem.hint(if inside.trim_end().ends_with(&format!("\\{}", char::from(quote))) {
-            "a backslash before the quote makes it part of the text: double it (`\\\\`) for a path that ends in one"
-                .to_owned()
+        let escaped = format!("\\{}", char::from(quote));
+        problem = problem.hint(if self.text[line.range()].contains(&escaped) {
+            format!("`{escaped}` is a quote inside the string, not its end: write `\\\\` for a backslash at the end of a path")
         } else {
-            format!("close it with {0}; inside the text write \\{0}", char::from(quote))
+            format!("close it with {0}; inside the string write \\{0}", char::from(quote))
         });
         self.cut(problem);
     }

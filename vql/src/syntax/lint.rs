@@ -115,6 +115,7 @@ impl Lint {
             ExprKind::Float(value) => self.octal(expr, &value.to_string()),
             // A lambda or a name that is looked up stands in a text.
             ExprKind::String { value, .. } => {
+                self.escapes(expr);
                 let text = String::from_utf8_lossy(value);
                 for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()) {
                     self.used(word);
@@ -228,7 +229,36 @@ impl Lint {
                 format!("`{written}` begins with 0 and is no octal number: it counts as {value}"),
             )
         };
-        self.warn(problem.hint(format!("write `{plain}` without the 0, or the text '{written}' in quotes")));
+        self.warn(problem.hint(format!("if that is not meant, write `{plain}`, or `'{written}'` in quotes")));
+    }
+
+    /// `"\d"`, which is the text `d`: the backslash of a regular expression or a path that got lost.
+    fn escapes(&mut self, expr: &Expr) {
+        let Some(written) = &expr.written else { return };
+        let mut chars = written.char_indices();
+        while let Some((at, c)) = chars.next() {
+            if c != '\\' {
+                continue;
+            }
+            let Some((next, escape)) = chars.next() else { return };
+            let hex = |i: usize| written.as_bytes().get(i).is_some_and(u8::is_ascii_hexdigit);
+            let known = match escape {
+                'n' | 'r' | 't' | '\\' | '"' | '\'' => true,
+                'x' => hex(next + 1) && hex(next + 2),
+                _ => false,
+            };
+            if known || escape.is_whitespace() {
+                continue;
+            }
+            let start = expr.span.start as usize + at;
+            let span = Span::new(start, start + 1 + escape.len_utf8());
+            self.warn(
+                Diagnostic::warning("V0108", span, format!("`\\{escape}` in quotes is just `{escape}`"))
+                    .hint(format!("write `\\\\{escape}`, or the text as '''…''', where a backslash is a backslash")),
+            );
+            // The first shows the rest.
+            return;
+        }
     }
 
     fn used(&mut self, name: &str) {
