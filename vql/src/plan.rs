@@ -1,10 +1,12 @@
 //! What runs: the tree with its names resolved against a registry, literals made values, columns named and
 //! aggregates marked.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::plugin::{Function, Plugin, Registry};
+use crate::eval::{Pattern, compile_regex};
+use crate::plugin::{Function, Plugin, Registry, Signature};
 use crate::row::Columns;
 use crate::syntax::ast::{self, BinaryOp, Span};
 use crate::value::Value;
@@ -29,7 +31,14 @@ pub(crate) struct Select {
 
 pub(crate) enum Item {
     Star,
-    Column { name: Arc<str>, expr: Expr },
+    Column { name: Arc<str>, expr: Expr, aggregate: bool },
+}
+
+impl Item {
+    /// Whether its value depends on the rows before.
+    pub(crate) fn is_aggregate(&self) -> bool {
+        matches!(self, Item::Column { aggregate: true, .. })
+    }
 }
 
 pub(crate) struct Source {
@@ -62,6 +71,13 @@ pub(crate) struct Args {
     pub has_spread: bool,
 }
 
+impl Args {
+    /// The arguments of a call that has none.
+    pub(crate) fn none(signature: &Signature, callee: &str) -> Args {
+        Args { list: Vec::new(), wrong: check(signature, std::iter::empty(), false, callee), has_spread: false }
+    }
+}
+
 pub(crate) struct Arg {
     pub name: Arc<str>,
     pub value: ArgValue,
@@ -78,15 +94,37 @@ pub(crate) enum Expr {
     Const(Value),
     Symbol(Arc<str>, Span),
     Call(Box<Call>),
-    Member { base: Box<Expr>, name: Arc<str>, args: Option<Box<Call>> },
-    Index { base: Box<Expr>, index: Box<Expr> },
-    Slice { base: Box<Expr>, start: Option<Box<Expr>>, end: Option<Box<Expr>> },
+    Member {
+        base: Box<Expr>,
+        name: Arc<str>,
+        args: Option<Box<Call>>,
+    },
+    Index {
+        base: Box<Expr>,
+        index: Box<Expr>,
+    },
+    Slice {
+        base: Box<Expr>,
+        start: Option<Box<Expr>>,
+        end: Option<Box<Expr>>,
+    },
     Negate(Box<Expr>),
     Not(Box<Expr>),
-    Binary { op: BinaryOp, left: Box<Expr>, right: Box<Expr>, span: Span },
+    Binary {
+        op: BinaryOp,
+        left: Box<Expr>,
+        right: Box<Expr>,
+        span: Span,
+    },
     Array(Vec<Expr>),
     SubSelect(Arc<Select>),
     Lambda(Arc<Lambda>),
+    /// `=~` with a pattern that is known and good.
+    Match {
+        left: Box<Expr>,
+        pattern: Pattern,
+        negate: bool,
+    },
 }
 
 impl std::fmt::Debug for Expr {
@@ -112,11 +150,20 @@ pub(crate) struct Call {
 pub(crate) struct Lambda {
     pub params: Vec<Arc<str>>,
     pub body: Expr,
+    pub span: Span,
 }
 
 /// Turns trees into plans.
 pub(crate) struct Compiler<'r> {
-    pub registry: &'r Registry,
+    registry: &'r Registry,
+    /// How many calls were met that may be aggregates: of builtins that say so, and of what only the scope knows.
+    aggregates: Cell<usize>,
+}
+
+impl<'r> Compiler<'r> {
+    pub(crate) fn new(registry: &'r Registry) -> Compiler<'r> {
+        Compiler { registry, aggregates: Cell::new(0) }
+    }
 }
 
 impl Compiler<'_> {
@@ -152,7 +199,10 @@ impl Compiler<'_> {
                 ast::Column::Star(_) => items.push(Item::Star),
                 ast::Column::Expr { expr, alias } => {
                     let name = alias.as_ref().map_or_else(|| column_name(expr), |a| a.name.clone());
-                    let item = Item::Column { name: name.clone(), expr: self.expr(expr) };
+                    let aggregates = self.aggregates.get();
+                    let expr = self.expr(expr);
+                    let aggregate = self.aggregates.get() != aggregates;
+                    let item = Item::Column { name: name.clone(), expr, aggregate };
                     let before = items.iter().position(|i| matches!(i, Item::Column { name: n, .. } if *n == name));
                     match before {
                         Some(at) if !seen.insert(name) => items[at] = item,
@@ -194,7 +244,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn args(&self, args: &[ast::Arg], signature: Option<&'static crate::plugin::Signature>, callee: &str) -> Args {
+    fn args(&self, args: &[ast::Arg], signature: Option<&'static Signature>, callee: &str) -> Args {
         let list: Vec<Arg> = args
             .iter()
             .map(|a| Arg { name: a.name.name.clone(), value: self.arg_value(&a.value), span: a.name.span })
@@ -214,6 +264,9 @@ impl Compiler<'_> {
     fn call(&self, name: &Arc<str>, args: &[ast::Arg], span: Span) -> Box<Call> {
         let function = self.registry.function(name).cloned();
         let signature = function.as_ref().map(|f| f.signature());
+        if signature.is_none_or(|s| s.aggregate) {
+            self.aggregates.set(self.aggregates.get() + 1);
+        }
         Box::new(Call { name: name.clone(), function, args: self.args(args, signature, name), span })
     }
 
@@ -244,6 +297,17 @@ impl Compiler<'_> {
                 other => Expr::Negate(Box::new(other)),
             },
             K::Not(inner) => Expr::Not(boxed(inner)),
+            K::Binary { op: op @ (BinaryOp::Match | BinaryOp::NotMatch), left, right } => {
+                let left = boxed(left);
+                let right = self.expr(right);
+                match &right {
+                    Expr::Const(pattern) if Pattern::of(pattern, compile_regex).is_ok() => {
+                        let pattern = Pattern::of(pattern, compile_regex).unwrap_or(Pattern::All);
+                        Expr::Match { left, pattern, negate: *op == BinaryOp::NotMatch }
+                    }
+                    _ => Expr::Binary { op: *op, left, right: Box::new(right), span: expr.span },
+                }
+            }
             K::Binary { op, left, right } => {
                 Expr::Binary { op: *op, left: boxed(left), right: boxed(right), span: expr.span }
             }
@@ -255,13 +319,13 @@ impl Compiler<'_> {
     }
 
     pub(crate) fn lambda(&self, params: &[ast::Ident], body: &ast::Expr) -> Lambda {
-        Lambda { params: params.iter().map(|p| p.name.clone()).collect(), body: self.expr(body) }
+        Lambda { params: params.iter().map(|p| p.name.clone()).collect(), body: self.expr(body), span: body.span }
     }
 }
 
 /// Why a call with these argument names cannot be made.
 pub(crate) fn check<'n>(
-    signature: &crate::plugin::Signature,
+    signature: &Signature,
     names: impl Iterator<Item = &'n str> + Clone,
     has_spread: bool,
     callee: &str,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use crate::eval::{Lambda, StoredQuery};
+use crate::eval::{Lambda, LambdaValue, StoredQuery};
 use crate::plan;
 use crate::row::{Row, RowView};
 use crate::scope::Context;
@@ -319,9 +319,15 @@ impl<'a> Args<'a> {
 
     /// A lambda, from its text `x, y => expr`.
     pub fn lambda(&self, name: &str) -> Result<Option<Arc<Lambda>>, CallError> {
-        match self.opt_str(name)? {
-            None => Ok(None),
-            Some(text) => self.cx.lambda(&text).map(Some).map_err(|e| CallError::new(format!("{name}: {e}"))),
+        match self.raw(name) {
+            Value::Null => Ok(None),
+            Value::Object(object) if object.as_any().is::<LambdaValue>() => {
+                Ok(object.as_any().downcast_ref::<LambdaValue>().map(|l| l.0.clone()))
+            }
+            other => {
+                let text = other.to_text();
+                self.cx.lambda(&text).map(Some).map_err(|e| CallError::new(format!("{name}: {e}")))
+            }
         }
     }
 

@@ -98,6 +98,10 @@ impl Row {
         self.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
+    pub fn into_dict(self) -> Dict {
+        self.columns.names.iter().cloned().zip(self.values).collect()
+    }
+
     /// Appends the row as one JSON object without a line feed: keys in column order, times RFC 3339 in UTC,
     /// bytes as text with U+FFFD for what is not UTF-8.
     pub fn write_json(&self, out: &mut Vec<u8>) {
@@ -139,6 +143,11 @@ pub trait RowView: Sync {
     fn to_row(&self) -> Row {
         let columns = self.columns();
         Row { columns: columns.clone(), values: (0..columns.len()).map(|i| self.value(i)).collect() }
+    }
+
+    /// Reads every cell, as the last reader: cells need not be kept for another.
+    fn take_row(&self) -> Row {
+        self.to_row()
     }
 }
 

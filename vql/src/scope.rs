@@ -86,11 +86,15 @@ impl<'a> Context<'a> {
 
     /// One level deeper, or None (with a log line) past [`MAX_DEPTH`].
     pub(crate) fn deeper(&self, span: Span) -> Option<Context<'_>> {
-        if self.depth >= MAX_DEPTH {
-            self.error_at(span, format!("the query nests deeper than {MAX_DEPTH} calls: is a LET calling itself?"));
-            return None;
-        }
-        Some(Context { depth: self.depth + 1, ..self.child(Frame::Plain) })
+        let what = if self.depth >= MAX_DEPTH {
+            format!("the query nests deeper than {MAX_DEPTH} calls")
+        } else if crate::eval::stack_is_low() {
+            format!("the query nests too deep for this thread, after {} calls", self.depth)
+        } else {
+            return Some(Context { depth: self.depth + 1, ..self.child(Frame::Plain) });
+        };
+        self.error_at(span, format!("{what}: is a LET calling itself?"));
+        None
     }
 
     /// The value of a column or variable, innermost first. A lazy variable is evaluated; a stored query stays one.
@@ -98,6 +102,14 @@ impl<'a> Context<'a> {
         match self.binding(name)? {
             Found::Value(value) => Some(value),
             Found::Let(definition) => Some(definition.value(self)),
+        }
+    }
+
+    /// As `lookup`, but None for a lazy variable.
+    pub fn value_of(&self, name: &str) -> Option<Value> {
+        match self.binding(name)? {
+            Found::Value(value) => Some(value),
+            Found::Let(_) => None,
         }
     }
 
@@ -234,6 +246,20 @@ impl<'a> Context<'a> {
         if self.cancel.sleep(duration) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    /// Whether `what` was not asked about in the last `period`; for things to be done now and then.
+    pub fn is_due(&self, what: &str, period: Duration) -> bool {
+        let mut done = self.shared.done.lock();
+        let now = Instant::now();
+        if done.get(what).is_some_and(|at| now.duration_since(*at) < period) {
+            return false;
+        }
+        if done.len() >= MAX_REMEMBERED {
+            done.clear();
+        }
+        done.insert(Arc::from(what), now);
+        true
+    }
+
     pub fn log(&self, level: Level, message: impl Into<String>) {
         self.shared.log.log(LogRecord { level, message: message.into(), span: None });
     }
@@ -291,6 +317,7 @@ pub(crate) struct Shared {
     pub regexes: crate::eval::RegexCache,
     pub lambdas: crate::eval::LambdaCache,
     pub logged: Mutex<HashSet<u64>>,
+    pub done: Mutex<HashMap<Arc<str>, Instant>>,
 }
 
 /// The states of the aggregates of one SELECT, or of one of its groups, by place in the query.

@@ -1,8 +1,51 @@
-//! Functions and plugins that need no host.
+//! Functions and plugins that need no host. Each file adds its own; the examples of their signatures are run by the
+//! tests.
 
+mod access;
+mod aggregates;
+mod chain;
+mod column_filter;
+mod dict;
+mod encode;
+mod flatten;
+mod foreach;
+mod format;
+mod if_;
+mod json;
+mod layout;
+mod list;
+mod number;
+mod path;
+mod prelude;
+mod range;
+mod sample;
+mod scope;
+mod text;
 pub mod time;
+mod wait;
 
 use crate::plugin::Registry;
 
 /// Adds all of them.
-pub fn register(_registry: &mut Registry) {}
+pub fn register(registry: &mut Registry) {
+    access::register(registry);
+    aggregates::register(registry);
+    chain::register(registry);
+    column_filter::register(registry);
+    dict::register(registry);
+    encode::register(registry);
+    flatten::register(registry);
+    foreach::register(registry);
+    format::register(registry);
+    if_::register(registry);
+    json::register(registry);
+    list::register(registry);
+    number::register(registry);
+    path::register(registry);
+    range::register(registry);
+    sample::register(registry);
+    scope::register(registry);
+    text::register(registry);
+    time::register(registry);
+    wait::register(registry);
+}

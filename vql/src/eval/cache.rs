@@ -25,7 +25,7 @@ impl RegexCache {
         if let Some(found) = self.0.read().get(pattern) {
             return found.clone();
         }
-        let compiled = compile(pattern);
+        let compiled = compile_regex(pattern);
         let mut cache = self.0.write();
         if cache.len() >= MAX_ENTRIES {
             cache.clear();
@@ -35,7 +35,7 @@ impl RegexCache {
     }
 }
 
-fn compile(pattern: &str) -> Result<Arc<Regex>, String> {
+pub(crate) fn compile_regex(pattern: &str) -> Result<Arc<Regex>, String> {
     let build = |unicode| {
         RegexBuilder::new(pattern)
             .case_insensitive(true)

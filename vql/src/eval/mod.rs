@@ -1,9 +1,19 @@
 //! Runs plans: statements, stored queries, expressions.
+//!
+//! Rows are pushed: a source calls its consumer with each row as soon as it has it, and stops when the consumer
+//! breaks. So the first row leaves before the second is computed, LIMIT stops the plugins, and a SELECT's scope
+//! lives on the stack.
 
 mod cache;
+mod expr;
+mod held;
+mod lambda;
 pub mod ops;
+mod query;
+mod select;
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -12,25 +22,66 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use cache::{LambdaCache, RegexCache};
+pub(crate) use cache::{LambdaCache, RegexCache, compile_regex};
+pub(crate) use expr::{LambdaValue, Pattern};
+pub use lambda::Lambda;
+pub use query::StoredQuery;
+pub(crate) use query::{materialize, rows_of};
 
 use crate::plan;
-use crate::plugin::{EmitView, Flow, Registry};
-use crate::row::Row;
-use crate::scope::{Aggregates, Binding, Budget, CancelToken, Context, LogRecord, LogSink, Shared};
+use crate::plugin::{Flow, Registry};
+use crate::row::{Row, RowView};
+use crate::scope::{Aggregates, Binding, Budget, CancelToken, Context, Level, LogRecord, LogSink, Shared};
 use crate::syntax::ast;
 use crate::value::Value;
 
-/// How much stack the evaluation of the deepest query that is let through takes. It is reserved, not used.
-pub const BIG_STACK: usize = 256 << 20;
+/// The stack that queries of the greatest depth need. It is reserved, not used.
+pub const BIG_STACK: usize = 64 << 20;
+
+/// What a thread is taken to have left when a query starts on it outside of [`on_big_stack`].
+const SMALL_STACK: usize = 1 << 20;
+
+/// Left for the functions and plugins that a query calls.
+const RESERVE: usize = 256 << 10;
+
+thread_local! {
+    /// The lowest address that evaluation on this thread may reach; 0 is not known yet.
+    static STACK_FLOOR: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Runs `f` on a thread with a stack that is deep enough for every query, and waits for it. On a smaller stack a
-/// query works too, but nests less deeply.
+/// query works too, but may nest less deeply: it then gives NULL or no rows there, with a log line.
 pub fn on_big_stack<R: Send>(f: impl FnOnce() -> R + Send) -> std::io::Result<R> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("vql".into()).stack_size(BIG_STACK).spawn_scoped(scope, f)?;
-        thread.join().map_err(|_| std::io::Error::other("the query's thread panicked"))
+        big_thread(scope, f)?.join().map_err(|_| std::io::Error::other("the query's thread panicked"))
     })
+}
+
+pub(crate) fn big_thread<'s, R: Send + 's>(
+    scope: &'s std::thread::Scope<'s, '_>,
+    f: impl FnOnce() -> R + Send + 's,
+) -> std::io::Result<std::thread::ScopedJoinHandle<'s, R>> {
+    std::thread::Builder::new().name("vql".into()).stack_size(BIG_STACK).spawn_scoped(scope, move || {
+        STACK_FLOOR.set(stack_here().saturating_sub(BIG_STACK - RESERVE));
+        f()
+    })
+}
+
+/// Roughly where the stack is: stacks grow downwards on all our platforms.
+#[inline(never)]
+fn stack_here() -> usize {
+    let marker = 0u8;
+    std::hint::black_box(&raw const marker) as usize
+}
+
+/// Whether a call more would leave too little stack.
+pub(crate) fn stack_is_low() -> bool {
+    let floor = STACK_FLOOR.get();
+    if floor == 0 {
+        STACK_FLOOR.set(stack_here().saturating_sub(SMALL_STACK - RESERVE));
+        return false;
+    }
+    stack_here() < floor
 }
 
 /// A query's surroundings, and the variables that its statements leave for the next ones.
@@ -53,6 +104,7 @@ impl Execution {
                 regexes: RegexCache::default(),
                 lambdas: LambdaCache::default(),
                 logged: Mutex::new(HashSet::new()),
+                done: Mutex::default(),
             },
             aggregates: Aggregates::default(),
         }
@@ -97,18 +149,62 @@ impl Execution {
         self
     }
 
-    /// Runs the statements in order. `emit` takes the rows of each SELECT with the index of its statement as they
-    /// come; its Break stops the script.
+    /// Runs the statements in order, on this thread; see [`on_big_stack`]. `emit` takes the rows of each SELECT with
+    /// the index of its statement as they come; its Break stops the script. Break comes back when `emit` broke or the
+    /// script was cancelled.
     pub fn run(&self, script: &ast::Script, emit: &mut dyn FnMut(usize, Row) -> Flow) -> Flow {
-        let _ = (script, emit, &self.aggregates);
+        for (index, statement) in script.statements.iter().enumerate() {
+            if self.shared.cancel.is_cancelled() {
+                return ControlFlow::Break(());
+            }
+            self.run_statement(statement, &mut |row| emit(index, row.take_row()))?;
+        }
         ControlFlow::Continue(())
+    }
+
+    fn run_statement(&self, statement: &ast::Statement, emit: &mut dyn FnMut(&dyn RowView) -> Flow) -> Flow {
+        let cx = self.root();
+        let compiler = self.compiler();
+        match statement {
+            ast::Statement::Select(select) => select::run(&cx, &compiler.select(select), emit),
+            ast::Statement::Let(definition) => {
+                let name = definition.name.name.clone();
+                if self.shared.registry.function(&name).is_some() {
+                    let message = format!("LET {name} hides the function {name}(); a call still finds the function");
+                    cx.warn_at(definition.name.span, message);
+                }
+                let plan = compiler.definition(definition);
+                let materialize = definition.materialize && definition.params.is_none();
+                if definition.materialize && !materialize {
+                    let message = format!("LET {name}(…) <= … cannot be computed before its call: `=` is meant");
+                    cx.warn_at(definition.span, message);
+                }
+                let binding =
+                    if materialize { Binding::Value(cx.materialize(plan.value(&cx))) } else { Binding::Let(plan) };
+                self.shared.globals.write().insert(name, binding);
+                if cx.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            }
+        }
     }
 
     /// The value of one expression.
     pub fn eval_expression(&self, expr: &ast::Expr) -> Value {
-        let cx = Context::root(&self.shared, &self.aggregates);
-        let plan = plan::Compiler { registry: &self.shared.registry }.expr(expr);
+        let cx = self.root();
+        let plan = self.compiler().expr(expr);
         cx.materialize(plan.eval(&cx))
+    }
+
+    /// Writes a line to the execution's log.
+    pub fn log_line(&self, level: Level, message: impl Into<String>) {
+        self.root().log(level, message);
+    }
+
+    fn root(&self) -> Context<'_> {
+        Context::root(&self.shared, &self.aggregates)
+    }
+
+    fn compiler(&self) -> plan::Compiler<'_> {
+        plan::Compiler::new(&self.shared.registry)
     }
 }
 
@@ -118,113 +214,8 @@ impl fmt::Debug for Execution {
     }
 }
 
-/// A query that is run when its rows are asked for.
-pub struct StoredQuery {
-    kind: QueryKind,
-}
-
-enum QueryKind {
-    Select(Arc<plan::Select>, Vec<(Arc<str>, Value)>),
-    Concat(Arc<StoredQuery>, Arc<StoredQuery>),
-    Value(Value),
-}
-
-impl StoredQuery {
-    /// The query whose rows are those of `value`, see `Context::rows`.
-    pub fn of_value(value: Value) -> StoredQuery {
-        StoredQuery { kind: QueryKind::Value(value) }
-    }
-
-    /// The rows of `first`, then those of `second`.
-    pub fn concat(first: Arc<StoredQuery>, second: Arc<StoredQuery>) -> StoredQuery {
-        StoredQuery { kind: QueryKind::Concat(first, second) }
-    }
-
-    pub(crate) fn run(&self, _cx: &Context<'_>, _emit: &mut EmitView<'_>) -> Flow {
-        match &self.kind {
-            QueryKind::Select(..) | QueryKind::Concat(..) | QueryKind::Value(_) => ControlFlow::Continue(()),
-        }
-    }
-
-    pub(crate) fn has_rows(&self, cx: &Context<'_>) -> bool {
-        self.run(cx, &mut |_| ControlFlow::Break(())).is_break() && !cx.cancelled()
-    }
-}
-
-impl fmt::Debug for StoredQuery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoredQuery")
-    }
-}
-
-/// A function without a name: `x, y => expr`.
-pub struct Lambda(plan::Lambda);
-
-impl Lambda {
-    pub(crate) fn parse(_registry: &Registry, text: &str) -> Result<Lambda, String> {
-        Err(format!("`{text}` is no lambda"))
-    }
-
-    pub(crate) fn call(&self, cx: &Context<'_>, args: &[Value]) -> Value {
-        let vars: Vec<(Arc<str>, Value)> = self
-            .0
-            .params
-            .iter()
-            .enumerate()
-            .map(|(i, name)| (name.clone(), args.get(i).cloned().unwrap_or_default()))
-            .collect();
-        self.0.body.eval(&cx.with_vars(&vars))
-    }
-}
-
-impl fmt::Debug for Lambda {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lambda")
-    }
-}
-
-impl plan::Expr {
-    pub(crate) fn eval(&self, _cx: &Context<'_>) -> Value {
-        match self {
-            plan::Expr::Const(value) => value.clone(),
-            _ => Value::Null,
-        }
-    }
-}
-
-impl plan::ArgValue {
-    pub(crate) fn eval(&self, cx: &Context<'_>) -> Value {
-        match self {
-            plan::ArgValue::Expr(expr) => expr.eval(cx),
-            plan::ArgValue::Select(select) => {
-                Value::Query(Arc::new(StoredQuery { kind: QueryKind::Select(select.clone(), Vec::new()) }))
-            }
-        }
-    }
-
-    pub(crate) fn variable(&self) -> Option<Arc<str>> {
-        match self {
-            plan::ArgValue::Expr(plan::Expr::Symbol(name, _)) => Some(name.clone()),
-            _ => None,
-        }
-    }
-}
-
-impl plan::Let {
-    pub(crate) fn value(&self, _cx: &Context<'_>) -> Value {
-        Value::Null
-    }
-}
-
-pub(crate) fn rows_of(_cx: &Context<'_>, _value: &Value, _emit: &mut EmitView<'_>) -> Flow {
-    ControlFlow::Continue(())
-}
-
-pub(crate) fn materialize(_cx: &Context<'_>, value: Value) -> Value {
-    value
-}
-
 /// "did you mean …", when one of the known names resembles `name`.
-pub(crate) fn suggest<'k>(_name: &str, _known: impl Iterator<Item = &'k str>) -> Option<String> {
+pub(crate) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
+    let _ = (name, known);
     None
 }

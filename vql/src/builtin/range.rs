@@ -1,0 +1,34 @@
+//! `range()`.
+
+use super::prelude::*;
+
+static RANGE: Signature = Signature::new(
+    "range",
+    "The whole numbers from `start` up to, but without, `end`.",
+    &[opt("start", Int, "The first number, 0 without"), req("end", Int, "Where to stop"), opt("step", Int, "1 without")],
+)
+.examples(&["SELECT _value FROM range(end=3)"]);
+
+fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
+    let (mut at, end) = (args.int("start")?, args.int("end")?);
+    let step = args.opt_int("step")?.unwrap_or(1);
+    if step == 0 {
+        return Err("`step` must not be 0".into());
+    }
+    let columns = Columns::new(["_value"]);
+    while if step > 0 { at < end } else { at > end } {
+        emit(&Row::new(&columns, vec![Value::Int(at)]))?;
+        if cx.cancelled() {
+            return Ok(BREAK);
+        }
+        match at.checked_add(step) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    Ok(CONTINUE)
+}
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add_plugin(Plug(&RANGE, run));
+}

@@ -1,0 +1,378 @@
+//! Expressions and calls.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::{Lambda, StoredQuery, ops, query, suggest};
+use crate::plan::{ArgValue, Args as PlanArgs, Call, Expr, Let, LetBody, SPREAD, Select};
+use crate::plugin::{Args, CallError, Signature};
+use crate::scope::{Context, Found};
+use crate::syntax::ast::{BinaryOp, Span};
+use crate::value::{Dict, Value};
+
+impl Expr {
+    /// The value; a stored query stays one.
+    pub(crate) fn eval(&self, cx: &Context<'_>) -> Value {
+        match self {
+            Expr::Const(value) => value.clone(),
+            Expr::Symbol(name, span) => cx.lookup(name).unwrap_or_else(|| unknown_symbol(cx, name, *span)),
+            Expr::Call(call) => call.eval(cx),
+            Expr::Member { base, name, args: None } => member(cx, &base.eval(cx), name),
+            Expr::Member { args: Some(call), .. } => call.eval(cx),
+            Expr::Index { base, index } => {
+                let base = cx.materialize(base.eval(cx));
+                ops::index(&base, &index.eval(cx))
+            }
+            Expr::Slice { base, start, end } => {
+                let base = cx.materialize(base.eval(cx));
+                let bound = |e: &Option<Box<Expr>>| e.as_ref().and_then(|e| e.eval(cx).as_int());
+                ops::slice(&base, bound(start), bound(end))
+            }
+            Expr::Negate(inner) => ops::negate(&inner.eval(cx)),
+            Expr::Not(inner) => Value::Bool(!inner.truth(cx)),
+            Expr::Match { left, pattern, negate } => {
+                Value::Bool(matches(&cx.materialize(left.eval(cx)), pattern) != *negate)
+            }
+            Expr::Binary { op, left, right, span } => binary(cx, *op, left, right, *span),
+            Expr::Array(items) => Value::array(items.iter().map(|item| match item {
+                Expr::SubSelect(select) => stored(select),
+                other => other.eval(cx),
+            })),
+            Expr::SubSelect(select) => sub_select(cx, select),
+            // A lambda written as an argument travels as its text would: as something to call.
+            Expr::Lambda(lambda) => Value::Object(Arc::new(LambdaValue(Arc::new(Lambda::of(lambda.clone()))))),
+        }
+    }
+
+    pub(crate) fn truth(&self, cx: &Context<'_>) -> bool {
+        match self {
+            Expr::Binary { op: BinaryOp::And, left, right, .. } => left.truth(cx) && right.truth(cx),
+            Expr::Binary { op: BinaryOp::Or, left, right, .. } => left.truth(cx) || right.truth(cx),
+            Expr::Not(inner) => !inner.truth(cx),
+            other => cx.truth(&other.eval(cx)),
+        }
+    }
+}
+
+/// A lambda as a value.
+#[derive(Debug)]
+pub(crate) struct LambdaValue(pub Arc<Lambda>);
+
+impl crate::value::Object for LambdaValue {
+    fn type_name(&self) -> &'static str {
+        "*vfilter.Lambda"
+    }
+    fn get(&self, _name: &str) -> Option<Value> {
+        None
+    }
+    fn text(&self) -> Option<Arc<str>> {
+        Some(Arc::from(format!("{:?}", self.0)))
+    }
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+fn stored(select: &Arc<Select>) -> Value {
+    Value::Query(Arc::new(StoredQuery::select(select.clone(), Vec::new())))
+}
+
+fn unknown_symbol(cx: &Context<'_>, name: &str, span: Span) -> Value {
+    let hint = if cx.registry().function(name).is_some() {
+        format!("`{name}()` is a function: call it with parentheses")
+    } else {
+        let names = cx.visible_names();
+        suggest(name, names.iter().map(|n| &**n)).unwrap_or_else(|| "it is no column and no variable here".into())
+    };
+    cx.error_at(span, format!("unknown name `{name}`: {hint}"));
+    Value::Null
+}
+
+fn member(cx: &Context<'_>, base: &Value, name: &str) -> Value {
+    match base {
+        Value::Query(stored) => match name {
+            "@Len" => ops::member(&query::materialize(cx, base.clone()), name).unwrap_or_default(),
+            _ => query::column(cx, stored, name),
+        },
+        other => ops::member(other, name).unwrap_or_default(),
+    }
+}
+
+fn binary(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span) -> Value {
+    // Two stored queries add up to one; everywhere else operators want values.
+    let value = |e: &Expr| cx.materialize(e.eval(cx));
+    let ordered = |test: fn(Ordering) -> bool| Value::Bool(ops::compare(&value(left), &value(right)).is_some_and(test));
+    match op {
+        BinaryOp::And => Value::Bool(left.truth(cx) && right.truth(cx)),
+        BinaryOp::Or => Value::Bool(left.truth(cx) || right.truth(cx)),
+        BinaryOp::AndValue => {
+            let first = left.eval(cx);
+            if cx.truth(&first) { right.eval(cx) } else { first }
+        }
+        BinaryOp::OrValue => {
+            let first = left.eval(cx);
+            if cx.truth(&first) { first } else { right.eval(cx) }
+        }
+        BinaryOp::Eq => Value::Bool(ops::equal(&value(left), &value(right))),
+        BinaryOp::Ne => Value::Bool(!ops::equal(&value(left), &value(right))),
+        BinaryOp::Lt => ordered(Ordering::is_lt),
+        BinaryOp::Le => ordered(Ordering::is_le),
+        BinaryOp::Gt => ordered(Ordering::is_gt),
+        BinaryOp::Ge => ordered(Ordering::is_ge),
+        BinaryOp::In => Value::Bool(ops::contains(&value(left), &value(right))),
+        BinaryOp::Match | BinaryOp::NotMatch => {
+            let text = value(left);
+            let pattern = value(right);
+            let matched = match Pattern::of(&pattern, |p| cx.regex(p)) {
+                Ok(pattern) => matches(&text, &pattern),
+                Err(error) => {
+                    cx.error_at(span, error);
+                    return Value::Bool(false);
+                }
+            };
+            Value::Bool(matched != (op == BinaryOp::NotMatch))
+        }
+        BinaryOp::Add => match (left.eval(cx), right.eval(cx)) {
+            (a @ Value::Query(_), b @ Value::Query(_)) => ops::add(&a, &b),
+            (a, b) => ops::add(&cx.materialize(a), &cx.materialize(b)),
+        },
+        BinaryOp::Sub => ops::sub(&value(left), &value(right)),
+        BinaryOp::Mul => ops::mul(&value(left), &value(right)),
+        BinaryOp::Div => ops::div(&value(left), &value(right)),
+        BinaryOp::Rem => ops::rem(&value(left), &value(right)),
+    }
+}
+
+/// The right side of `=~`.
+#[derive(Clone, Debug)]
+pub(crate) enum Pattern {
+    /// The empty pattern, `.` and `.*`: everything, also NULL.
+    All,
+    Regex(Arc<regex::bytes::Regex>),
+}
+
+impl Pattern {
+    pub(crate) fn of(
+        value: &Value,
+        compile: impl FnOnce(&str) -> Result<Arc<regex::bytes::Regex>, String>,
+    ) -> Result<Pattern, String> {
+        let text = match value {
+            Value::Null => return Err("`=~` needs a pattern on its right side, not NULL".into()),
+            other => other.to_text(),
+        };
+        match &*text {
+            "" | "." | ".*" => Ok(Pattern::All),
+            pattern => compile(pattern).map(Pattern::Regex),
+        }
+    }
+}
+
+fn matches(value: &Value, pattern: &Pattern) -> bool {
+    let regex = match pattern {
+        Pattern::All => return true,
+        Pattern::Regex(regex) => regex,
+    };
+    match value {
+        Value::Null => false,
+        Value::Str(text) => regex.is_match(text.as_bytes()),
+        Value::Bytes(bytes) => regex.is_match(bytes),
+        Value::Array(items) => items.iter().any(|item| matches(item, pattern)),
+        Value::Dict(dict) => dict.values().any(|item| matches(item, pattern)),
+        other => regex.is_match(other.to_text().as_bytes()),
+    }
+}
+
+/// A sub-select as a column: one column is unwrapped to its value, one row to itself, no row is NULL.
+fn sub_select(cx: &Context<'_>, select: &Arc<Select>) -> Value {
+    let rows = query::materialize(cx, stored(select));
+    let mut values: Vec<Value> = match rows.as_array() {
+        Some(rows) => rows
+            .iter()
+            .map(|row| match row.as_dict() {
+                Some(dict) if dict.len() == 1 => dict.values().next().cloned().unwrap_or_default(),
+                _ => row.clone(),
+            })
+            .collect(),
+        None => Vec::new(),
+    };
+    match values.len() {
+        0 => Value::Null,
+        1 => values.swap_remove(0),
+        _ => Value::from(values),
+    }
+}
+
+impl ArgValue {
+    pub(crate) fn eval(&self, cx: &Context<'_>) -> Value {
+        match self {
+            ArgValue::Expr(Expr::SubSelect(select)) | ArgValue::Select(select) => stored(select),
+            ArgValue::Expr(expr) => expr.eval(cx),
+        }
+    }
+
+    /// The name of the variable that this is, if it is nothing but one.
+    pub(crate) fn variable(&self) -> Option<Arc<str>> {
+        match self {
+            ArgValue::Expr(Expr::Symbol(name, _)) => Some(name.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl PlanArgs {
+    /// The dict that is spread into the call.
+    pub(crate) fn spread(&self, cx: &Context<'_>) -> Option<Arc<Dict>> {
+        if !self.has_spread {
+            return None;
+        }
+        let arg = self.list.iter().find(|a| &*a.name == SPREAD)?;
+        match cx.materialize(arg.value.eval(cx)) {
+            Value::Dict(dict) => Some(dict),
+            other => {
+                cx.error_at(arg.span, format!("`**` takes a dict of arguments, not {}", other.type_name()));
+                None
+            }
+        }
+    }
+
+    /// Hands the arguments, checked, to `callee`; logs what is wrong with them or with the call.
+    pub(crate) fn pass<R>(
+        &self,
+        cx: &Context<'_>,
+        signature: &'static Signature,
+        (name, span): (&str, Span),
+        callee: impl FnOnce(&Args<'_>) -> Result<R, CallError>,
+    ) -> Option<R> {
+        let spread = self.spread(cx);
+        let wrong = match &spread {
+            None => self.wrong.clone(),
+            Some(dict) => {
+                let written: Vec<&str> = self.list.iter().map(|a| &*a.name).chain(dict.keys().map(|k| &**k)).collect();
+                crate::plan::check(signature, written.iter().copied(), false, name)
+            }
+        };
+        if let Some(wrong) = wrong {
+            cx.error_at(span, wrong);
+            return None;
+        }
+        let place = std::ptr::from_ref(self) as usize;
+        match callee(&Args::new(cx, signature, &self.list, spread, place)) {
+            Ok(result) => Some(result),
+            Err(error) => {
+                let message = match error.message.starts_with(name) {
+                    true => error.message,
+                    false => format!("{name}: {}", error.message),
+                };
+                cx.error_at(error.span.unwrap_or(span), message);
+                None
+            }
+        }
+    }
+
+    /// The arguments as variables: for LET functions, which get them evaluated.
+    pub(crate) fn evaluate(&self, cx: &Context<'_>) -> Vec<(Arc<str>, Value)> {
+        let spread = self.spread(cx);
+        let mut vars: Vec<(Arc<str>, Value)> = Vec::with_capacity(self.list.len());
+        for (name, value) in spread.iter().flat_map(|s| s.iter()) {
+            vars.push((name.clone(), value.clone()));
+        }
+        for arg in self.list.iter().filter(|a| &*a.name != SPREAD) {
+            vars.push((arg.name.clone(), arg.value.eval(cx)));
+        }
+        vars
+    }
+}
+
+impl Call {
+    fn eval(&self, cx: &Context<'_>) -> Value {
+        if let Some(function) = &self.function {
+            let at = (&*self.name, self.span);
+            return self.args.pass(cx, function.signature(), at, |args| function.call(cx, args)).unwrap_or_default();
+        }
+        match cx.binding(&self.name) {
+            Some(Found::Let(definition)) => definition.call(cx, &self.args, self.span),
+            Some(Found::Value(Value::Query(query))) => {
+                Value::Query(Arc::new(StoredQuery::bind(query, self.args.evaluate(cx))))
+            }
+            Some(Found::Value(Value::Object(object))) if object.as_any().is::<LambdaValue>() => {
+                let args: Vec<Value> = self.args.evaluate(cx).into_iter().map(|(_, v)| v).collect();
+                match object.as_any().downcast_ref::<LambdaValue>() {
+                    Some(lambda) => lambda.0.call(cx, &args),
+                    None => Value::Null,
+                }
+            }
+            Some(Found::Value(value)) if self.args.list.is_empty() => value,
+            Some(Found::Value(value)) => {
+                let kind = value.type_name();
+                cx.error_at(self.span, format!("`{}` is a value ({kind}) and cannot be called", self.name));
+                Value::Null
+            }
+            None => {
+                cx.error_at(self.span, self.unknown(cx));
+                Value::Null
+            }
+        }
+    }
+
+    fn unknown(&self, cx: &Context<'_>) -> String {
+        let name = &*self.name;
+        if cx.registry().plugin(name).is_some() {
+            return format!("`{name}()` is a plugin: it stands behind FROM, as in {{ SELECT * FROM {name}() }}");
+        }
+        let visible = cx.visible_names();
+        let known = cx.registry().function_names().map(|n| -> &str { n }).chain(visible.iter().map(|n| &**n));
+        let hint = suggest(name, known).unwrap_or_else(|| "is it of a newer version, or another system?".into());
+        format!("unknown function `{name}()`: {hint}")
+    }
+}
+
+impl Let {
+    /// The value where no arguments are given: what a name alone means.
+    pub(crate) fn value(&self, cx: &Context<'_>) -> Value {
+        match &self.body {
+            // By reference: parameters are found where it runs.
+            LetBody::Select(select) => stored(select),
+            LetBody::Expr(body) => match cx.deeper(self.span) {
+                Some(cx) => body.eval(&cx),
+                None => Value::Null,
+            },
+        }
+    }
+
+    /// `name(args)`: a stored query bound to its arguments, or the value of the body.
+    pub(crate) fn call(&self, cx: &Context<'_>, args: &PlanArgs, span: Span) -> Value {
+        let Some(vars) = self.bind(cx, args, span) else { return Value::Null };
+        match &self.body {
+            LetBody::Select(select) => Value::Query(Arc::new(StoredQuery::select(select.clone(), vars))),
+            LetBody::Expr(body) => {
+                let Some(cx) = cx.deeper(span) else { return Value::Null };
+                let inner = cx.with_vars(&vars);
+                body.eval(&inner)
+            }
+        }
+    }
+
+    /// The parameters with their values: given, or by default evaluated here, in the caller's scope. A parameter with
+    /// neither is looked for further out.
+    fn bind(&self, cx: &Context<'_>, args: &PlanArgs, span: Span) -> Option<Vec<(Arc<str>, Value)>> {
+        let mut vars = args.evaluate(cx);
+        let Some(params) = &self.params else { return Some(vars) };
+        for (name, _) in &vars {
+            if !params.iter().any(|(p, _)| p == name) {
+                let known: Vec<&str> = params.iter().map(|(p, _)| &**p).collect();
+                let hint =
+                    suggest(name, known.iter().copied()).unwrap_or_else(|| format!("it takes {}", known.join(", ")));
+                cx.error_at(span, format!("{}: unexpected argument `{name}`: {hint}", self.name));
+                return None;
+            }
+        }
+        for (name, default) in params {
+            if let Some(default) = default
+                && !vars.iter().any(|(n, _)| n == name)
+            {
+                vars.push((name.clone(), default.eval(cx)));
+            }
+        }
+        Some(vars)
+    }
+}

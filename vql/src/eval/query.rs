@@ -1,0 +1,201 @@
+//! Stored queries, and everything else that gives rows.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::held::{Held, value_size};
+use super::select;
+use crate::plan;
+use crate::plugin::{EmitView, Flow};
+use crate::row::{Columns, Row, RowView};
+use crate::scope::Context;
+use crate::syntax::ast::Span;
+use crate::value::{Dict, Value};
+
+/// A query that is run when its rows are asked for, in the scope of who asks; what it was bound to comes with it.
+pub struct StoredQuery {
+    kind: QueryKind,
+}
+
+enum QueryKind {
+    Select {
+        select: Arc<plan::Select>,
+        bound: Vec<(Arc<str>, Value)>,
+    },
+    /// Another query with variables over the scope.
+    Bound {
+        query: Arc<StoredQuery>,
+        bound: Vec<(Arc<str>, Value)>,
+    },
+    Concat(Arc<StoredQuery>, Arc<StoredQuery>),
+    Value(Value),
+}
+
+impl StoredQuery {
+    /// The query whose rows are those of `value`, see `Context::rows`.
+    pub fn of_value(value: Value) -> StoredQuery {
+        StoredQuery { kind: QueryKind::Value(value) }
+    }
+
+    /// The rows of `first`, then those of `second`.
+    pub fn concat(first: Arc<StoredQuery>, second: Arc<StoredQuery>) -> StoredQuery {
+        StoredQuery { kind: QueryKind::Concat(first, second) }
+    }
+
+    pub(crate) fn select(select: Arc<plan::Select>, bound: Vec<(Arc<str>, Value)>) -> StoredQuery {
+        StoredQuery { kind: QueryKind::Select { select, bound } }
+    }
+
+    /// `query` with variables of its own.
+    pub(crate) fn bind(query: Arc<StoredQuery>, bound: Vec<(Arc<str>, Value)>) -> StoredQuery {
+        StoredQuery { kind: QueryKind::Bound { query, bound } }
+    }
+
+    pub(crate) fn run(&self, cx: &Context<'_>, emit: &mut EmitView<'_>) -> Flow {
+        match &self.kind {
+            QueryKind::Select { select, bound } if bound.is_empty() => select::run(cx, select, emit),
+            QueryKind::Select { select, bound } => select::run(&cx.with_vars(bound), select, emit),
+            QueryKind::Bound { query, bound } => match cx.deeper(Span::default()) {
+                Some(cx) => query.run(&cx.with_vars(bound), emit),
+                None => ControlFlow::Continue(()),
+            },
+            QueryKind::Concat(first, second) => match cx.deeper(Span::default()) {
+                Some(cx) => {
+                    first.run(&cx, emit)?;
+                    second.run(&cx, emit)
+                }
+                None => ControlFlow::Continue(()),
+            },
+            QueryKind::Value(value) => rows_of(cx, value, emit),
+        }
+    }
+
+    /// Whether a row comes; stops at the first.
+    pub fn has_rows(&self, cx: &Context<'_>) -> bool {
+        let mut any = false;
+        let _ = self.run(cx, &mut |_| {
+            any = true;
+            ControlFlow::Break(())
+        });
+        any
+    }
+}
+
+impl fmt::Debug for StoredQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            QueryKind::Select { select, .. } => write!(f, "StoredQuery(from {select:?})"),
+            QueryKind::Bound { query, .. } => write!(f, "Bound({query:?})"),
+            QueryKind::Concat(a, b) => write!(f, "Concat({a:?}, {b:?})"),
+            QueryKind::Value(value) => write!(f, "Rows({value:?})"),
+        }
+    }
+}
+
+/// The rows of any value, see `Context::rows`.
+pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) -> Flow {
+    match value {
+        Value::Null => ControlFlow::Continue(()),
+        Value::Query(query) => query.run(cx, emit),
+        Value::Array(items) => {
+            let mut columns: Option<Arc<Columns>> = None;
+            let single = Columns::new(["_value"]);
+            for item in items.iter() {
+                match item {
+                    Value::Null => {}
+                    Value::Dict(dict) => {
+                        let same = |c: &&Arc<Columns>| {
+                            c.len() == dict.len()
+                                && c.names().iter().zip(dict.keys()).all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
+                        };
+                        let shared = match columns.as_ref().filter(same) {
+                            Some(shared) => shared.clone(),
+                            None => columns.insert(Columns::new(dict.keys().cloned())).clone(),
+                        };
+                        emit(&DictRow { columns: shared, dict })?;
+                    }
+                    Value::Query(query) => query.run(cx, emit)?,
+                    other => emit(&Row::new(&single, vec![other.clone()]))?,
+                }
+                if cx.cancelled() {
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        }
+        Value::Dict(dict) => emit(&DictRow { columns: Columns::new(dict.keys().cloned()), dict }),
+        Value::Object(object) if !object.members().is_empty() => {
+            let names = object.members();
+            let values = names.iter().map(|name| object.get(name).unwrap_or_default()).collect();
+            emit(&Row::new(&Columns::new(names), values))
+        }
+        other => emit(&Row::of([("_value", other.clone())])),
+    }
+}
+
+/// A dict seen as a row.
+struct DictRow<'d> {
+    columns: Arc<Columns>,
+    dict: &'d Dict,
+}
+
+impl RowView for DictRow<'_> {
+    fn columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+
+    fn value(&self, index: usize) -> Value {
+        self.columns.names().get(index).and_then(|name| self.dict.get(name)).cloned().unwrap_or_default()
+    }
+
+    fn get(&self, name: &str) -> Option<Value> {
+        self.dict.get(name).cloned()
+    }
+}
+
+/// A stored query as the array of its rows, also inside of an array; other values as they are.
+pub(crate) fn materialize(cx: &Context<'_>, value: Value) -> Value {
+    match value {
+        Value::Query(query) => collect(cx, &query),
+        Value::Array(items) if items.iter().any(|item| matches!(item, Value::Query(_))) => {
+            Value::array(items.iter().map(|item| match item {
+                Value::Query(query) => collect(cx, query),
+                other => other.clone(),
+            }))
+        }
+        other => other,
+    }
+}
+
+fn collect(cx: &Context<'_>, query: &StoredQuery) -> Value {
+    let mut held = Held::default();
+    let mut rows: Vec<Value> = Vec::new();
+    let _ = query.run(cx, &mut |row| {
+        let row = Value::dict(row.take_row().into_dict());
+        if !held.admit(cx, Span::default(), "A query that is used as a value", value_size(&row)) {
+            return ControlFlow::Break(());
+        }
+        rows.push(row);
+        ControlFlow::Continue(())
+    });
+    Value::from(rows)
+}
+
+/// The column `name` of a query's rows; NULL when no row has it.
+pub(crate) fn column(cx: &Context<'_>, query: &StoredQuery, name: &str) -> Value {
+    let mut held = Held::default();
+    let mut found = false;
+    let mut values: Vec<Value> = Vec::new();
+    let _ = query.run(cx, &mut |row| {
+        if let Some(value) = row.get(name) {
+            found = true;
+            if !held.admit(cx, Span::default(), "A query's column", value_size(&value)) {
+                return ControlFlow::Break(());
+            }
+            values.push(value);
+        }
+        ControlFlow::Continue(())
+    });
+    if found { Value::from(values) } else { Value::Null }
+}

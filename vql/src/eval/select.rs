@@ -1,0 +1,383 @@
+//! One SELECT: source, columns, WHERE, GROUP BY, ORDER BY, LIMIT.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use indexmap::IndexMap;
+
+use super::held::{self, Held};
+use super::{rows_of, suggest};
+use crate::plan::{Expr, Item, Select, Source};
+use crate::plugin::{EmitView, Flow};
+use crate::row::{Columns, Row, RowView};
+use crate::scope::{Aggregates, Context, Found, Level};
+use crate::value::Value;
+
+const CONTINUE: Flow = ControlFlow::Continue(());
+const BREAK: Flow = ControlFlow::Break(());
+
+/// Runs `select` in the scope of `cx`. Break when `emit` broke or the query was cancelled; LIMIT is no Break.
+pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) -> Flow {
+    let Some(cx) = cx.deeper(select.span) else { return CONTINUE };
+    let mut left = match &select.limit {
+        None => u64::MAX,
+        Some(limit) => match cx.materialize(limit.eval(&cx)).as_int() {
+            Some(n) => u64::try_from(n).unwrap_or(0),
+            None => {
+                cx.error_at(select.span, "LIMIT needs a number: the query runs without a limit".into());
+                u64::MAX
+            }
+        },
+    };
+    if left == 0 {
+        return CONTINUE;
+    }
+    let aggregates = Aggregates::default();
+    let cx = cx.with_aggregates(&aggregates);
+    let counts = Counts::default();
+    let mut broke = false;
+    let mut limited = |row: &dyn RowView| {
+        counts.out.fetch_add(1, Ordering::Relaxed);
+        if emit(row).is_break() {
+            broke = true;
+            return BREAK;
+        }
+        left -= 1;
+        if left == 0 { BREAK } else { CONTINUE }
+    };
+    if !select.group_by.is_empty() {
+        grouped(&cx, select, &counts, &mut limited);
+    } else if !select.order_by.is_empty() {
+        sorted(&cx, select, &counts, &mut limited);
+    } else {
+        let _ = plain(&cx, select, &counts, &mut |_, row| limited(row));
+    }
+    if select.explain {
+        counts.explain(&cx, select);
+    }
+    if broke || cx.cancelled() { BREAK } else { CONTINUE }
+}
+
+/// What happened to the rows, for EXPLAIN.
+#[derive(Default)]
+struct Counts {
+    read: AtomicU64,
+    kept: AtomicU64,
+    out: AtomicU64,
+}
+
+impl Counts {
+    fn explain(&self, cx: &Context<'_>, select: &Select) {
+        let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let mut text = format!("EXPLAIN: FROM {} gave {} rows", select.from.name, count(&self.read));
+        if select.filter.is_some() {
+            text += &format!("; WHERE kept {}", count(&self.kept));
+        }
+        if !select.group_by.is_empty() {
+            text += &format!("; GROUP BY {} keys", select.group_by.len());
+        }
+        if !select.order_by.is_empty() {
+            text += &format!("; ORDER BY {} keys, after all rows were read", select.order_by.len());
+        }
+        if select.limit.is_some() {
+            text += "; LIMIT stops the source";
+        }
+        let columns = select.items.iter().filter(|i| matches!(i, Item::Column { .. })).count();
+        text += &format!("; {columns} columns computed when read; {} rows came out", count(&self.out));
+        cx.log(Level::Info, text);
+    }
+}
+
+/// The rows that WHERE keeps, each with the source's row under it.
+fn plain(
+    cx: &Context<'_>,
+    select: &Select,
+    counts: &Counts,
+    emit: &mut dyn FnMut(&dyn RowView, &dyn RowView) -> Flow,
+) -> Flow {
+    let mut layout: Option<Layout> = None;
+    let mut cells: Vec<OnceLock<Value>> = Vec::new();
+    source(cx, &select.from, &mut |input| {
+        counts.read.fetch_add(1, Ordering::Relaxed);
+        cx.charge(1)?;
+        let fits = layout.as_ref().is_some_and(|l| l.fits(input.columns()));
+        let layout = match &mut layout {
+            Some(layout) if fits => layout,
+            slot => slot.insert(Layout::new(select, input.columns())),
+        };
+        for cell in &mut cells {
+            cell.take();
+        }
+        cells.resize_with(layout.cells.len(), OnceLock::new);
+        let below = cx.with_row(input);
+        let view = SelectRow { layout, select, below: &below, input, cells: &cells };
+        if let Some(filter) = &select.filter
+            && !filter.truth(&below.with_row(&view))
+        {
+            return CONTINUE;
+        }
+        counts.kept.fetch_add(1, Ordering::Relaxed);
+        emit(input, &view)
+    })
+}
+
+/// How the columns of a SELECT follow from the columns of its source.
+struct Layout {
+    input: Arc<Columns>,
+    output: Arc<Columns>,
+    cells: Vec<Cell>,
+}
+
+#[derive(Clone, Copy)]
+enum Cell {
+    /// The source's column.
+    Input(usize),
+    /// The item of the select list.
+    Item(usize),
+}
+
+impl Layout {
+    fn new(select: &Select, input: &Arc<Columns>) -> Layout {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        let mut cells: Vec<Cell> = Vec::new();
+        for (i, item) in select.items.iter().enumerate() {
+            match item {
+                Item::Star => {
+                    for (at, name) in input.names().iter().enumerate() {
+                        if !names.contains(name) {
+                            names.push(name.clone());
+                            cells.push(Cell::Input(at));
+                        }
+                    }
+                }
+                Item::Column { name, expr, .. } => {
+                    let cell = match expr {
+                        Expr::Symbol(symbol, _) => input.index(symbol).map_or(Cell::Item(i), Cell::Input),
+                        _ => Cell::Item(i),
+                    };
+                    match names.iter().position(|n| n == name) {
+                        Some(at) => cells[at] = cell,
+                        None => {
+                            names.push(name.clone());
+                            cells.push(cell);
+                        }
+                    }
+                }
+            }
+        }
+        let output = select.columns.clone().unwrap_or_else(|| Columns::new(names));
+        Layout { input: input.clone(), output, cells }
+    }
+
+    fn fits(&self, input: &Arc<Columns>) -> bool {
+        Arc::ptr_eq(&self.input, input) || self.input.names() == input.names()
+    }
+}
+
+/// A row of a SELECT: its cells are computed when first read.
+struct SelectRow<'a> {
+    layout: &'a Layout,
+    select: &'a Select,
+    /// The scope with the source's row over it: what columns see.
+    below: &'a Context<'a>,
+    input: &'a dyn RowView,
+    cells: &'a [OnceLock<Value>],
+}
+
+impl SelectRow<'_> {
+    fn compute(&self, item: usize) -> Value {
+        match &self.select.items[item] {
+            Item::Column { expr, .. } => self.below.materialize(expr.eval(self.below)),
+            Item::Star => Value::Null,
+        }
+    }
+}
+
+impl RowView for SelectRow<'_> {
+    fn columns(&self) -> &Arc<Columns> {
+        &self.layout.output
+    }
+
+    fn value(&self, index: usize) -> Value {
+        match self.layout.cells.get(index) {
+            None => Value::Null,
+            Some(Cell::Input(at)) => match self.input.value(*at) {
+                query @ Value::Query(_) => self.below.materialize(query),
+                other => other,
+            },
+            Some(Cell::Item(item)) => match self.cells[index].get() {
+                Some(value) => value.clone(),
+                None => {
+                    let value = self.compute(*item);
+                    // Another thread may have been faster; both have the same value.
+                    let _ = self.cells[index].set(value.clone());
+                    value
+                }
+            },
+        }
+    }
+
+    fn take_row(&self) -> Row {
+        let values = (0..self.layout.cells.len())
+            .map(|index| match (self.layout.cells[index], self.cells[index].get()) {
+                (Cell::Item(item), None) => self.compute(item),
+                (Cell::Item(_), Some(value)) => value.clone(),
+                (Cell::Input(_), _) => self.value(index),
+            })
+            .collect();
+        Row::new(&self.layout.output, values)
+    }
+}
+
+fn sorted(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitView<'_>) {
+    let mut held = Held::default();
+    let mut rows: Vec<(Vec<Value>, Row)> = Vec::new();
+    let _ = plain(cx, select, counts, &mut |input, view| {
+        let keys = held::sort_keys(cx, &select.order_by, input, view);
+        let row = view.to_row();
+        if !held.admit(cx, select.span, "ORDER BY", held::size(&row)) {
+            return BREAK;
+        }
+        rows.push((keys, row));
+        CONTINUE
+    });
+    if cx.cancelled() {
+        return;
+    }
+    held::sort(&mut rows, &select.order_by);
+    let _ = rows.into_iter().try_for_each(|(_, row)| emit(&row));
+}
+
+struct Group {
+    aggregates: Aggregates,
+    sort_keys: Vec<Value>,
+    row: Option<Row>,
+}
+
+fn grouped(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitView<'_>) {
+    let mut held = Held::default();
+    let mut groups: IndexMap<String, Group> = IndexMap::new();
+    let mut layout: Option<Layout> = None;
+    let _ = source(cx, &select.from, &mut |input| {
+        counts.read.fetch_add(1, Ordering::Relaxed);
+        cx.charge(1)?;
+        let fits = layout.as_ref().is_some_and(|l| l.fits(input.columns()));
+        let layout = match &mut layout {
+            Some(layout) if fits => layout,
+            slot => slot.insert(Layout::new(select, input.columns())),
+        };
+        let cells: Vec<OnceLock<Value>> = layout.cells.iter().map(|_| OnceLock::new()).collect();
+        let key = {
+            // Aggregates have no group yet: what WHERE and the key read of them does not count.
+            let scratch = Aggregates::default();
+            let outside = cx.with_aggregates(&scratch);
+            let below = outside.with_row(input);
+            let scratch_cells: Vec<OnceLock<Value>> = layout.cells.iter().map(|_| OnceLock::new()).collect();
+            let view = SelectRow { layout, select, below: &below, input, cells: &scratch_cells };
+            let above = below.with_row(&view);
+            if let Some(filter) = &select.filter
+                && !filter.truth(&above)
+            {
+                return CONTINUE;
+            }
+            let mut key = String::new();
+            for (i, expr) in select.group_by.iter().enumerate() {
+                if i > 0 {
+                    key.push('\0');
+                }
+                key.push_str(&cx.materialize(expr.eval(&above)).to_text());
+            }
+            // What is computed already and is no aggregate need not be computed again.
+            for (index, cell) in layout.cells.iter().enumerate() {
+                if let (Cell::Item(item), Some(value)) = (cell, scratch_cells[index].get())
+                    && !select.items[*item].is_aggregate()
+                {
+                    let _ = cells[index].set(value.clone());
+                }
+            }
+            key
+        };
+        counts.kept.fetch_add(1, Ordering::Relaxed);
+        let is_new = !groups.contains_key(&key);
+        let size = key.len() + 64;
+        let group = groups.entry(key).or_insert_with(|| Group {
+            aggregates: Aggregates::default(),
+            sort_keys: Vec::new(),
+            row: None,
+        });
+        // Before the new row is computed, so that an aggregate's list has no second owner and grows in place.
+        group.row = None;
+        let inside = cx.with_aggregates(&group.aggregates);
+        let below = inside.with_row(input);
+        let view = SelectRow { layout, select, below: &below, input, cells: &cells };
+        let row = view.to_row();
+        group.sort_keys = held::sort_keys(&inside, &select.order_by, input, &row);
+        let size = size + if is_new { held::size(&row) } else { 0 };
+        group.row = Some(row);
+        if is_new && !held.admit(cx, select.span, "GROUP BY", size) {
+            return BREAK;
+        }
+        CONTINUE
+    });
+    if cx.cancelled() {
+        return;
+    }
+    let mut rows: Vec<(Vec<Value>, Row)> =
+        groups.into_values().filter_map(|g| g.row.map(|row| (g.sort_keys, row))).collect();
+    held::sort(&mut rows, &select.order_by);
+    let _ = rows.into_iter().try_for_each(|(_, row)| emit(&row));
+}
+
+/// The rows of what stands behind FROM.
+fn source(cx: &Context<'_>, from: &Source, emit: &mut EmitView<'_>) -> Flow {
+    // With parentheses a plugin comes before a variable of its name, without it the variable.
+    if let (Some(plugin), Some(args)) = (&from.plugin, &from.args) {
+        let at = (&*from.name, from.span);
+        return args.pass(cx, plugin.signature(), at, |args| plugin.run_views(cx, args, emit)).unwrap_or(CONTINUE);
+    }
+    if let Some(first) = from.path.first()
+        && let Some(found) = cx.binding(first)
+    {
+        if from.path.len() == 1 {
+            return variable(cx, from, found, emit);
+        }
+        if from.args.is_none() {
+            let base = match found {
+                Found::Value(value) => value,
+                Found::Let(definition) => definition.value(cx),
+            };
+            let value = from.path[1..].iter().fold(base, |value, name| {
+                let value = cx.materialize(value);
+                super::ops::member(&value, name).unwrap_or_default()
+            });
+            return rows_of(cx, &value, emit);
+        }
+    }
+    if let Some(plugin) = &from.plugin {
+        let none = crate::plan::Args::none(plugin.signature(), &from.name);
+        let at = (&*from.name, from.span);
+        return none.pass(cx, plugin.signature(), at, |args| plugin.run_views(cx, args, emit)).unwrap_or(CONTINUE);
+    }
+    let visible = cx.visible_names();
+    let known = cx.registry().plugin_names().map(|n| -> &str { n }).chain(visible.iter().map(|n| &**n));
+    let hint = if cx.registry().function(&from.name).is_some() {
+        format!("`{}()` is a function: it stands in the select list", from.name)
+    } else {
+        suggest(&from.name, known).unwrap_or_else(|| "is it of a newer version, or another system?".into())
+    };
+    cx.error_at(from.span, format!("unknown plugin or variable `{}`: {hint}", from.name));
+    CONTINUE
+}
+
+fn variable(cx: &Context<'_>, from: &Source, found: Found, emit: &mut EmitView<'_>) -> Flow {
+    match (found, &from.args) {
+        (Found::Let(definition), Some(args)) => rows_of(cx, &definition.call(cx, args, from.span), emit),
+        (Found::Let(definition), None) => rows_of(cx, &definition.value(cx), emit),
+        (Found::Value(value), Some(args)) => {
+            let vars = args.evaluate(cx);
+            rows_of(&cx.with_vars(&vars), &value, emit)
+        }
+        (Found::Value(value), None) => rows_of(cx, &value, emit),
+    }
+}
