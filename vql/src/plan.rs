@@ -4,11 +4,13 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::eval::{Pattern, compile_regex};
 use crate::plugin::{Function, Plugin, Registry, Signature};
 use crate::row::Columns;
 use crate::syntax::ast::{self, BinaryOp, Span};
+use crate::syntax::format::{canonical, canonical_select};
 use crate::value::Value;
 
 /// The argument whose dict becomes the call's arguments.
@@ -25,7 +27,7 @@ pub(crate) struct Select {
     pub order_by: Vec<(Expr, bool)>,
     pub limit: Option<Expr>,
     pub span: Span,
-    /// The source text's own form, for EXPLAIN.
+    /// The query on one line, for EXPLAIN alone.
     pub text: Arc<str>,
 }
 
@@ -69,12 +71,21 @@ pub(crate) struct Args {
     /// Why the call cannot be made: an unknown or missing argument.
     pub wrong: Option<String>,
     pub has_spread: bool,
+    /// Names the place of the call: unlike an address it is never used again.
+    pub place: usize,
+}
+
+static PLACES: AtomicUsize = AtomicUsize::new(0);
+
+fn new_place() -> usize {
+    PLACES.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Args {
     /// The arguments of a call that has none.
     pub(crate) fn none(signature: &Signature, callee: &str) -> Args {
-        Args { list: Vec::new(), wrong: check(signature, std::iter::empty(), false, callee), has_spread: false }
+        let wrong = check(signature, std::iter::empty(), false, callee);
+        Args { list: Vec::new(), wrong, has_spread: false, place: new_place() }
     }
 }
 
@@ -135,11 +146,11 @@ impl std::fmt::Debug for Expr {
 
 impl std::fmt::Debug for Select {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.from.name)
     }
 }
 
-/// A call of a builtin, or of what a variable of that name holds. Its address names its place.
+/// A call of a builtin, or of what a variable of that name holds.
 pub(crate) struct Call {
     pub name: Arc<str>,
     pub function: Option<Arc<dyn Function>>,
@@ -186,7 +197,7 @@ impl Compiler<'_> {
             order_by: select.order_by.iter().map(|k| (self.expr(&k.expr), k.descending)).collect(),
             limit: select.limit.as_deref().map(|e| self.expr(e)),
             span: select.span,
-            text: Arc::from(select.from.path.iter().map(|i| &*i.name).collect::<Vec<_>>().join(".")),
+            text: Arc::from(if select.explain { canonical_select(select) } else { String::new() }),
         })
     }
 
@@ -251,7 +262,7 @@ impl Compiler<'_> {
             .collect();
         let has_spread = list.iter().any(|a| &*a.name == SPREAD);
         let wrong = signature.and_then(|s| check(s, list.iter().map(|a| &*a.name), has_spread, callee));
-        Args { list, wrong, has_spread }
+        Args { list, wrong, has_spread, place: new_place() }
     }
 
     fn arg_value(&self, value: &ast::ArgValue) -> ArgValue {
@@ -370,9 +381,4 @@ fn canonical_path(base: &ast::Expr, name: &str) -> String {
         }
         _ => name.to_owned(),
     }
-}
-
-fn canonical(expr: &ast::Expr) -> String {
-    // Until the formatter is there, a column is named by its place.
-    format!("column_{}", expr.span.start)
 }

@@ -32,7 +32,7 @@ const MAX_REMEMBERED: usize = 4096;
 /// pointing to the one that it extends; they may be shared with scoped threads.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    pub(crate) shared: &'a Shared,
+    pub(crate) shared: &'a Arc<Shared>,
     parent: Option<&'a Context<'a>>,
     frame: Frame<'a>,
     pub(crate) aggregates: &'a Aggregates,
@@ -49,7 +49,7 @@ enum Frame<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn root(shared: &'a Shared, aggregates: &'a Aggregates) -> Context<'a> {
+    pub(crate) fn root(shared: &'a Arc<Shared>, aggregates: &'a Aggregates) -> Context<'a> {
         Context { shared, parent: None, frame: Frame::Globals, aggregates, cancel: &shared.cancel, depth: 0 }
     }
 
@@ -246,6 +246,39 @@ impl<'a> Context<'a> {
         if self.cancel.sleep(duration) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    /// What a plugin or function keeps at a place of the query (`Args::place`) for as long as the execution lives, and
+    /// whether it was made just now.
+    pub fn state<T: Any + Send + Sync>(&self, place: usize, make: impl FnOnce() -> T) -> (Arc<T>, bool) {
+        let mut states = self.shared.states.lock();
+        let known = states.get(&(TypeId::of::<T>(), place)).cloned();
+        if let Some(state) = known.and_then(|s| s.downcast().ok()) {
+            return (state, false);
+        }
+        let state = Arc::new(make());
+        states.insert((TypeId::of::<T>(), place), state.clone());
+        (state, true)
+    }
+
+    /// Runs `task` beside the script, until it ends or the execution does. It sees the script's variables, and the
+    /// values that can be seen here.
+    pub fn spawn(&self, task: impl FnOnce(&Context<'_>) + Send + 'static) -> std::io::Result<()> {
+        let shared = self.shared.clone();
+        let mut vars: Vec<(Arc<str>, Value)> = Vec::new();
+        for name in self.visible_names() {
+            if !vars.iter().any(|(n, _)| *n == name)
+                && let Some(value) = self.value_of(&name)
+            {
+                vars.push((name, value));
+            }
+        }
+        crate::eval::big_detached(move || {
+            let aggregates = Aggregates::default();
+            let root = Context::root(&shared, &aggregates);
+            let background = root.with_cancel(&shared.background);
+            task(&background.with_vars(&vars));
+        })
+    }
+
     /// Whether `what` was not asked about in the last `period`; for things to be done now and then.
     pub fn is_due(&self, what: &str, period: Duration) -> bool {
         let mut done = self.shared.done.lock();
@@ -318,6 +351,10 @@ pub(crate) struct Shared {
     pub lambdas: crate::eval::LambdaCache,
     pub logged: Mutex<HashSet<u64>>,
     pub done: Mutex<HashMap<Arc<str>, Instant>>,
+    /// What plugins keep for as long as the execution lives, by type and place.
+    pub states: Mutex<HashMap<(TypeId, usize), Arc<dyn Any + Send + Sync>>>,
+    /// Stops what runs beside the script.
+    pub background: CancelToken,
 }
 
 /// The states of the aggregates of one SELECT, or of one of its groups, by place in the query.

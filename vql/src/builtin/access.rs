@@ -49,7 +49,11 @@ fn step(cx: &Context<'_>, at: Option<Value>, name: &Value) -> Value {
 static SET: Signature = Signature::new(
     "set",
     "Sets a member. A variable of the script is changed in place; the changed value comes back.",
-    &[req("item", Any, "A dict, an array or a cache"), req("field", Any, "The member or index"), req("value", Any, "Its new value")],
+    &[
+        req("item", Any, "A dict, an array or a cache"),
+        req("field", Any, "The member or index"),
+        req("value", Any, "Its new value"),
+    ],
 )
 .examples(&["SELECT set(item=dict(a=1), field='b', value=2) AS D FROM scope()"]);
 
@@ -76,10 +80,10 @@ fn set(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
         Value::Array(items) => {
             let list = Arc::make_mut(items);
             let at = field.as_int().and_then(|i| usize::try_from(i).ok());
-            match at.and_then(|at| list.get_mut(at)) {
-                Some(slot) => *slot = value.clone(),
-                None if at == Some(list.len()) => list.push(value.clone()),
-                None => return Err(CallError::new("the array has no such index")),
+            match at {
+                Some(at) if at < list.len() => list[at] = value.clone(),
+                Some(at) if at == list.len() => list.push(value.clone()),
+                _ => return Err(CallError::new("the array has no such index")),
             }
             Ok(())
         }
@@ -167,8 +171,12 @@ impl crate::value::Object for Lru {
     }
 }
 
-static LEN: Signature = Signature::new("len", "How many elements, entries, rows or bytes.", &[req("list", Any, "An array, dict, query or text")])
-    .examples(&["SELECT len(list=(1, 2, 3)) AS Len FROM scope()"]);
+static LEN: Signature = Signature::new(
+    "len",
+    "How many elements, entries, rows or bytes.",
+    &[req("list", Any, "An array, dict, query or text")],
+)
+.examples(&["SELECT len(list=(1, 2, 3)) AS Len FROM scope()"]);
 
 fn len(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(Value::from(match args.value("list") {

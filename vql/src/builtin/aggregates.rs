@@ -32,17 +32,19 @@ fn sum(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     }))
 }
 
-static MIN: Signature = Signature::new("min", "The smallest value of the group.", &[req("item", Any, "What to compare")])
-    .aggregate()
-    .examples(&["SELECT min(item=_value) AS Min FROM range(start=3, end=9) GROUP BY 1"]);
+static MIN: Signature =
+    Signature::new("min", "The smallest value of the group.", &[req("item", Any, "What to compare")])
+        .aggregate()
+        .examples(&["SELECT min(item=_value) AS Min FROM range(start=3, end=9) GROUP BY 1"]);
 
 fn min(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     extreme(cx, args, std::cmp::Ordering::is_lt)
 }
 
-static MAX: Signature = Signature::new("max", "The largest value of the group.", &[req("item", Any, "What to compare")])
-    .aggregate()
-    .examples(&["SELECT max(item=_value) AS Max FROM range(end=9) GROUP BY 1"]);
+static MAX: Signature =
+    Signature::new("max", "The largest value of the group.", &[req("item", Any, "What to compare")])
+        .aggregate()
+        .examples(&["SELECT max(item=_value) AS Max FROM range(end=9) GROUP BY 1"]);
 
 fn max(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     extreme(cx, args, std::cmp::Ordering::is_gt)
@@ -58,10 +60,13 @@ fn extreme(cx: &Context<'_>, args: &Args<'_>, better: fn(std::cmp::Ordering) -> 
     }))
 }
 
-static ENUMERATE: Signature =
-    Signature::new("enumerate", "Collects the values of the group in an array.", &[opt("items", Any, "What to collect"), opt("item", Any, "As items")])
-        .aggregate()
-        .examples(&["SELECT enumerate(items=_value) AS All FROM range(end=3) GROUP BY 1"]);
+static ENUMERATE: Signature = Signature::new(
+    "enumerate",
+    "Collects the values of the group in an array.",
+    &[opt("items", Any, "What to collect"), opt("item", Any, "As items")],
+)
+.aggregate()
+.examples(&["SELECT enumerate(items=_value) AS All FROM range(end=3) GROUP BY 1"]);
 
 /// More of one group would fill the memory.
 const MAX_ITEMS: usize = 1_000_000;

@@ -19,10 +19,9 @@ fn chain(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<F
     Ok(CONTINUE)
 }
 
-static SWITCH: Signature =
-    Signature::new("switch", "The rows of the first argument's query that has any.", &[])
-        .open()
-        .examples(&["SELECT * FROM switch(a={ SELECT * FROM range(end=0) }, b={ SELECT 2 AS A FROM scope() })"]);
+static SWITCH: Signature = Signature::new("switch", "The rows of the first argument's query that has any.", &[])
+    .open()
+    .examples(&["SELECT * FROM switch(a={ SELECT * FROM range(end=0) }, b={ SELECT 2 AS A FROM scope() })"]);
 
 fn switch(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
     for (_, query) in args.all() {

@@ -23,7 +23,9 @@ fn to_dict(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
         return Ok(item);
     }
     if let Value::Object(object) = &item {
-        return Ok(Value::dict(object.members().into_iter().map(|n| (n.clone(), object.get(&n).unwrap_or_default())).collect()));
+        return Ok(Value::dict(
+            object.members().into_iter().map(|n| (n.clone(), object.get(&n).unwrap_or_default())).collect(),
+        ));
     }
     let mut dict = Dict::new();
     let _ = cx.rows(&item, &mut |row| {
@@ -67,9 +69,10 @@ fn each(cx: &Context<'_>, item: &Value, emit: &mut dyn FnMut(Value, Value) -> Fl
     match item {
         Value::Dict(dict) => dict.iter().try_for_each(|(key, value)| emit(Value::Str(key.clone()), value.clone())),
         Value::Array(items) => items.iter().enumerate().try_for_each(|(i, value)| emit(Value::from(i), value.clone())),
-        Value::Object(object) => {
-            object.members().into_iter().try_for_each(|name| emit(Value::Str(name.clone()), object.get(&name).unwrap_or_default()))
-        }
+        Value::Object(object) => object
+            .members()
+            .into_iter()
+            .try_for_each(|name| emit(Value::Str(name.clone()), object.get(&name).unwrap_or_default())),
         Value::Query(query) => {
             let mut at = 0u64;
             cx.run_query(query, &mut |row| {

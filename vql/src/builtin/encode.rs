@@ -21,22 +21,28 @@ fn encode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     }
 }
 
-static BASE64ENCODE: Signature = Signature::new("base64encode", "The bytes as base64.", &[req("string", Text, "The bytes")])
-    .examples(&["SELECT base64encode(string='abc') AS Text FROM scope()"]);
+static BASE64ENCODE: Signature =
+    Signature::new("base64encode", "The bytes as base64.", &[req("string", Text, "The bytes")])
+        .examples(&["SELECT base64encode(string='abc') AS Text FROM scope()"]);
 
 fn base64encode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(Value::from(to_base64(&args.bytes("string")?)))
 }
 
-static BASE64DECODE: Signature = Signature::new("base64decode", "The bytes that base64 text stands for.", &[req("string", Text, "The text")])
-    .examples(&["SELECT base64decode(string='YWJj') AS Text FROM scope()"]);
+static BASE64DECODE: Signature =
+    Signature::new("base64decode", "The bytes that base64 text stands for.", &[req("string", Text, "The text")])
+        .examples(&["SELECT base64decode(string='YWJj') AS Text FROM scope()"]);
 
 fn base64decode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     from_base64(&args.bytes("string")?).map(Value::from_bytes).ok_or_else(|| "the text is not base64".into())
 }
 
-static UNHEX: Signature = Signature::new("unhex", "The bytes that hexadecimal text stands for.", &[opt("string", Text, "The text, `0x` in front allowed")])
-    .examples(&["SELECT unhex(string='616263') AS Text FROM scope()"]);
+static UNHEX: Signature = Signature::new(
+    "unhex",
+    "The bytes that hexadecimal text stands for.",
+    &[opt("string", Text, "The text, `0x` in front allowed")],
+)
+.examples(&["SELECT unhex(string='616263') AS Text FROM scope()"]);
 
 fn unhex(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let text = args.str("string")?;
@@ -46,8 +52,12 @@ fn unhex(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     bytes.map(Value::from_bytes).ok_or_else(|| "the text is not hexadecimal".into())
 }
 
-static XOR: Signature = Signature::new("xor", "Each byte xor the next of the key, in turn.", &[req("string", Text, "The bytes"), req("key", Text, "The key")])
-    .examples(&["SELECT xor(string='abc', key='  ') AS Text FROM scope()"]);
+static XOR: Signature = Signature::new(
+    "xor",
+    "Each byte xor the next of the key, in turn.",
+    &[req("string", Text, "The bytes"), req("key", Text, "The key")],
+)
+.examples(&["SELECT xor(string='abc', key='  ') AS Text FROM scope()"]);
 
 fn xor(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let (bytes, key) = (args.bytes("string")?, args.bytes("key")?);
@@ -57,8 +67,9 @@ fn xor(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(Value::from_bytes(bytes.iter().zip(key.iter().cycle()).map(|(b, k)| b ^ k).collect::<Vec<u8>>()))
 }
 
-static ROT13: Signature = Signature::new("rot13", "Each letter moved by 13 places.", &[opt("string", Text, "The text")])
-    .examples(&["SELECT rot13(string='uryyb') AS Text FROM scope()"]);
+static ROT13: Signature =
+    Signature::new("rot13", "Each letter moved by 13 places.", &[opt("string", Text, "The text")])
+        .examples(&["SELECT rot13(string='uryyb') AS Text FROM scope()"]);
 
 fn rot13(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let turn = |c: char| match c {
@@ -69,8 +80,9 @@ fn rot13(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(Value::from(args.str("string")?.chars().map(turn).collect::<String>()))
 }
 
-static UTF16: Signature = Signature::new("utf16", "The text that little-endian UTF-16 bytes stand for.", &[req("string", Text, "The bytes")])
-    .examples(&["SELECT utf16(string='a\\x00b\\x00') AS Text FROM scope()"]);
+static UTF16: Signature =
+    Signature::new("utf16", "The text that little-endian UTF-16 bytes stand for.", &[req("string", Text, "The bytes")])
+        .examples(&["SELECT utf16(string='a\\x00b\\x00') AS Text FROM scope()"]);
 
 fn utf16(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let bytes = args.bytes("string")?;
@@ -78,8 +90,9 @@ fn utf16(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(Value::from(String::from_utf16_lossy(&units)))
 }
 
-static UTF16_ENCODE: Signature = Signature::new("utf16_encode", "The text as little-endian UTF-16 bytes.", &[req("string", Text, "The text")])
-    .examples(&["SELECT len(list=utf16_encode(string='ab')) AS Len FROM scope()"]);
+static UTF16_ENCODE: Signature =
+    Signature::new("utf16_encode", "The text as little-endian UTF-16 bytes.", &[req("string", Text, "The text")])
+        .examples(&["SELECT len(list=utf16_encode(string='ab')) AS Len FROM scope()"]);
 
 fn utf16_encode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(Value::from_bytes(to_utf16(&args.bytes("string")?)))
@@ -89,8 +102,9 @@ fn to_utf16(text: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(text).encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-static ENTROPY: Signature = Signature::new("entropy", "Shannon's entropy of the bytes, 0 to 8.", &[req("string", Text, "The bytes")])
-    .examples(&["SELECT entropy(string='abcd') AS Entropy FROM scope()"]);
+static ENTROPY: Signature =
+    Signature::new("entropy", "Shannon's entropy of the bytes, 0 to 8.", &[req("string", Text, "The bytes")])
+        .examples(&["SELECT entropy(string='abcd') AS Entropy FROM scope()"]);
 
 fn entropy(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let bytes = args.bytes("string")?;

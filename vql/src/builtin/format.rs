@@ -90,7 +90,11 @@ pub(super) fn format(format: &str, args: &[Value]) -> String {
         }
         let mut number = |rest: &mut std::iter::Peekable<std::str::Chars<'_>>| {
             if rest.next_if_eq(&'*').is_some() {
-                return next.next().and_then(Value::as_int).and_then(|n| usize::try_from(n).ok()).map(|n| n.min(MAX_WIDTH));
+                return next
+                    .next()
+                    .and_then(Value::as_int)
+                    .and_then(|n| usize::try_from(n).ok())
+                    .map(|n| n.min(MAX_WIDTH));
             }
             let mut n: Option<usize> = None;
             while let Some(digit) = rest.next_if(char::is_ascii_digit) {
@@ -146,7 +150,12 @@ fn one(out: &mut String, verb: char, d: &Directive, value: &Value) {
             number = true;
             format!("{:b}", value.as_int().unwrap_or(0))
         }
-        'c' => value.as_int().and_then(|i| u32::try_from(i).ok()).and_then(char::from_u32).unwrap_or('\u{fffd}').to_string(),
+        'c' => value
+            .as_int()
+            .and_then(|i| u32::try_from(i).ok())
+            .and_then(char::from_u32)
+            .unwrap_or('\u{fffd}')
+            .to_string(),
         'f' | 'F' | 'e' | 'E' | 'g' | 'G' => {
             number = true;
             let f = value.as_f64().or_else(|| value.as_str().and_then(|s| s.trim().parse().ok())).unwrap_or(0.0);
@@ -163,7 +172,9 @@ fn one(out: &mut String, verb: char, d: &Directive, value: &Value) {
             number = matches!(value, Value::Int(_) | Value::UInt(_) | Value::Float(_));
             let text = value.to_text();
             match d.precision {
-                Some(p) if number && matches!(value, Value::Float(_)) => format!("{:.p$}", value.as_f64().unwrap_or(0.0)),
+                Some(p) if number && matches!(value, Value::Float(_)) => {
+                    format!("{:.p$}", value.as_f64().unwrap_or(0.0))
+                }
                 Some(p) => text.chars().take(p).collect(),
                 None => text.to_string(),
             }

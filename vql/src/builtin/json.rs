@@ -55,7 +55,11 @@ fn parse_jsonl(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Re
             continue;
         }
         match crate::json::parse(line) {
-            Ok(value) => cx.rows(&value, emit)?,
+            Ok(value) => {
+                if cx.rows(&value, emit).is_break() {
+                    return Ok(BREAK);
+                }
+            }
             Err(error) => cx.error(format!("parse_jsonl: line {}: {error}", number + 1)),
         }
     }

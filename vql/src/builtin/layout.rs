@@ -4,14 +4,43 @@ use std::fmt::Write;
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ZonedDateTime};
 
 use super::time::{at, month, nanos, offset};
 
 /// Longest first where one begins like another.
 const PIECES: [&str; 31] = [
-    "January", "Jan", "Monday", "Mon", "MST", "2006", "-07:00", "Z07:00", "-0700", "Z0700", "-07", "01", "02", "002", "_2",
-    "03", "04", "05", "06", "15", "PM", "pm", ".000000000", ".000000", ".000", ".999999999", ".999999", ".999", "1", "2", "3",
+    "January",
+    "Jan",
+    "Monday",
+    "Mon",
+    "MST",
+    "2006",
+    "-07:00",
+    "Z07:00",
+    "-0700",
+    "Z0700",
+    "-07",
+    "01",
+    "02",
+    "002",
+    "_2",
+    "03",
+    "04",
+    "05",
+    "06",
+    "15",
+    "PM",
+    "pm",
+    ".000000000",
+    ".000000",
+    ".000",
+    ".999999999",
+    ".999999",
+    ".999",
+    "1",
+    "2",
+    "3",
 ];
 
 /// The pieces of a layout with one digit that come last: `4` and `5`.
@@ -20,7 +49,7 @@ fn piece(layout: &str) -> Option<&'static str> {
     known.or_else(|| ["4", "5"].into_iter().find(|p| layout.starts_with(p)))
 }
 
-pub(super) fn format(layout: &str, time: &Zoned) -> String {
+pub(super) fn format(layout: &str, time: &ZonedDateTime) -> String {
     let mut out = String::new();
     let mut rest = layout;
     while let Some(c) = rest.chars().next() {
@@ -109,7 +138,10 @@ pub(super) fn parse(layout: &str, text: &str, zone: &TimeZone) -> Option<Timesta
             "05" | "5" => {
                 second = digits(&mut rest, 2)?;
                 // A fraction may follow even where the layout has none.
-                if !layout.starts_with('.') && rest.starts_with(['.', ',']) && rest[1..].starts_with(|c: char| c.is_ascii_digit()) {
+                if !layout.starts_with('.')
+                    && rest.starts_with(['.', ','])
+                    && rest[1..].starts_with(|c: char| c.is_ascii_digit())
+                {
                     fraction = take_fraction(&mut rest)?;
                 }
             }
@@ -122,7 +154,11 @@ pub(super) fn parse(layout: &str, text: &str, zone: &TimeZone) -> Option<Timesta
                 found = Some(TimeZone::UTC);
             }
             "Z07:00" | "-07:00" | "Z0700" | "-0700" | "-07" => {
-                let end = rest.char_indices().skip(1).find(|(_, c)| !(c.is_ascii_digit() || *c == ':')).map_or(rest.len(), |(i, _)| i);
+                let end = rest
+                    .char_indices()
+                    .skip(1)
+                    .find(|(_, c)| !(c.is_ascii_digit() || *c == ':'))
+                    .map_or(rest.len(), |(i, _)| i);
                 found = Some(offset(&rest[..end])?);
                 rest = &rest[end..];
             }
@@ -175,7 +211,7 @@ mod tests {
     #[test]
     fn there_and_back() {
         let time: Timestamp = "2021-08-30T18:01:28.25Z".parse().unwrap();
-        let zoned = time.to_zoned(TimeZone::UTC);
+        let zoned = time.to_zoned_datetime(TimeZone::UTC);
         for (layout, text) in [
             ("1/2/2006 3:04:05.999 PM", "8/30/2021 6:01:28.25 PM"),
             ("2006-01-02T15:04:05.000Z07:00", "2021-08-30T18:01:28.250Z"),

@@ -3,9 +3,10 @@
 use super::prelude::*;
 use crate::eval::ops;
 
-static ARRAY: Signature = Signature::new("array", "An array of the arguments; arrays and queries give their elements and rows.", &[])
-    .open()
-    .examples(&["SELECT array(a=1, b=(2, 3)) AS Items FROM scope()"]);
+static ARRAY: Signature =
+    Signature::new("array", "An array of the arguments; arrays and queries give their elements and rows.", &[])
+        .open()
+        .examples(&["SELECT array(a=1, b=(2, 3)) AS Items FROM scope()"]);
 
 fn array(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let mut all = Vec::new();

@@ -7,6 +7,7 @@ mod chain;
 mod column_filter;
 mod dict;
 mod encode;
+mod fifo;
 mod flatten;
 mod foreach;
 mod format;
@@ -34,6 +35,7 @@ pub fn register(registry: &mut Registry) {
     column_filter::register(registry);
     dict::register(registry);
     encode::register(registry);
+    fifo::register(registry);
     flatten::register(registry);
     foreach::register(registry);
     format::register(registry);

@@ -4,15 +4,23 @@ use std::hash::{BuildHasher, Hasher};
 
 use super::prelude::*;
 
-static INT: Signature = Signature::new("int", "The value as a whole number; NULL when it is none.", &[opt("int", Any, "A number, or text with one")])
-    .examples(&["SELECT int(int='42') AS Number FROM scope()"]);
+static INT: Signature = Signature::new(
+    "int",
+    "The value as a whole number; NULL when it is none.",
+    &[opt("int", Any, "A number, or text with one")],
+)
+.examples(&["SELECT int(int='42') AS Number FROM scope()"]);
 
 fn int(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(whole(&args.value("int")))
 }
 
-static ATOI: Signature = Signature::new("atoi", "The whole number that text begins with, 0x for hexadecimal.", &[req("string", Any, "The text")])
-    .examples(&["SELECT atoi(string='0x10') AS Number FROM scope()"]);
+static ATOI: Signature = Signature::new(
+    "atoi",
+    "The whole number that text begins with, 0x for hexadecimal.",
+    &[req("string", Any, "The text")],
+)
+.examples(&["SELECT atoi(string='0x10') AS Number FROM scope()"]);
 
 fn atoi(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(whole(&args.value("string")))
@@ -26,8 +34,9 @@ fn whole(value: &Value) -> Value {
     }
 }
 
-static PARSE_FLOAT: Signature = Signature::new("parse_float", "The number that text stands for.", &[req("string", Any, "The text")])
-    .examples(&["SELECT parse_float(string='1.5') AS Number FROM scope()"]);
+static PARSE_FLOAT: Signature =
+    Signature::new("parse_float", "The number that text stands for.", &[req("string", Any, "The text")])
+        .examples(&["SELECT parse_float(string='1.5') AS Number FROM scope()"]);
 
 fn parse_float(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     Ok(args.opt_float("string")?.into())
@@ -43,8 +52,12 @@ fn str(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     })
 }
 
-static RAND: Signature = Signature::new("rand", "A random whole number from 0 up to, but without, `range`.", &[opt("range", Int, "The bound")])
-    .examples(&["SELECT rand(range=10) < 10 AS Small FROM scope()"]);
+static RAND: Signature = Signature::new(
+    "rand",
+    "A random whole number from 0 up to, but without, `range`.",
+    &[opt("range", Int, "The bound")],
+)
+.examples(&["SELECT rand(range=10) < 10 AS Small FROM scope()"]);
 
 fn rand(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     // The standard library seeds each of these from the system's randomness and a counter.

@@ -30,7 +30,11 @@ fn dirname(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 static PATH_JOIN: Signature = Signature::new(
     "path_join",
     "One path of several parts.",
-    &[req("components", Any, "The parts").repeated(), opt("sep", Text, "The separator"), opt("path_type", Text, "`linux`, `windows` …")],
+    &[
+        req("components", Any, "The parts").repeated(),
+        opt("sep", Text, "The separator"),
+        opt("path_type", Text, "`linux`, `windows` …"),
+    ],
 )
 .examples(&["SELECT path_join(components=('/etc', 'ssh')) AS Path FROM scope()"]);
 

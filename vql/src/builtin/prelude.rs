@@ -3,9 +3,11 @@
 pub(super) use std::ops::ControlFlow;
 pub(super) use std::sync::Arc;
 
-pub(super) use crate::plugin::ArgKind::{Any, Bool, Dict as DictArg, Float, Int, Lambda, Lazy, Query, String as Text, Time};
-pub(super) use crate::plugin::{ArgKind, ArgSpec, Args, CallError, Emit, EmitView, Flow, Function, Plugin, Registry, Signature};
-pub(super) use crate::row::{Columns, Row, RowView};
+pub(super) use crate::plugin::ArgKind::{Any, Bool, Dict as DictArg, Int, Lambda, Lazy, Query, String as Text, Time};
+pub(super) use crate::plugin::{
+    ArgKind, ArgSpec, Args, CallError, Emit, EmitView, Flow, Function, Plugin, Registry, Signature,
+};
+pub(super) use crate::row::{Columns, Row};
 pub(super) use crate::scope::Context;
 pub(super) use crate::value::{Dict, Value};
 

@@ -5,7 +5,11 @@ use super::prelude::*;
 static RANGE: Signature = Signature::new(
     "range",
     "The whole numbers from `start` up to, but without, `end`.",
-    &[opt("start", Int, "The first number, 0 without"), req("end", Int, "Where to stop"), opt("step", Int, "1 without")],
+    &[
+        opt("start", Int, "The first number, 0 without"),
+        req("end", Int, "Where to stop"),
+        opt("step", Int, "1 without"),
+    ],
 )
 .examples(&["SELECT _value FROM range(end=3)"]);
 
@@ -17,8 +21,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     }
     let columns = Columns::new(["_value"]);
     while if step > 0 { at < end } else { at > end } {
-        emit(&Row::new(&columns, vec![Value::Int(at)]))?;
-        if cx.cancelled() {
+        if emit(&Row::new(&columns, vec![Value::Int(at)])).is_break() || cx.cancelled() {
             return Ok(BREAK);
         }
         match at.checked_add(step) {

@@ -77,7 +77,7 @@ fn batch(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<F
     let full = args.lambda("batch_func")?;
     let columns = Columns::new(["Rows"]);
     let mut rows: Vec<Value> = Vec::new();
-    cx.run_query(&query, &mut |row| {
+    let flow = cx.run_query(&query, &mut |row| {
         rows.push(Value::dict(row.take_row().into_dict()));
         let done = rows.len() >= size
             || full.as_ref().is_some_and(|full| {
@@ -85,8 +85,8 @@ fn batch(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<F
                 cx.truth(&cx.call(full, &[so_far]))
             });
         if done { emit(&Row::new(&columns, vec![Value::from(std::mem::take(&mut rows))])) } else { CONTINUE }
-    })?;
-    Ok(if rows.is_empty() { CONTINUE } else { emit(&Row::new(&columns, vec![Value::from(rows)])) })
+    });
+    Ok(if rows.is_empty() || flow.is_break() { flow } else { emit(&Row::new(&columns, vec![Value::from(rows)])) })
 }
 
 pub(super) fn register(registry: &mut Registry) {

@@ -33,7 +33,11 @@ fn substr(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 static STRIP: Signature = Signature::new(
     "strip",
     "The text without a prefix and a suffix; without white space around when neither is given.",
-    &[req("string", Text, "The text"), opt("prefix", Text, "What to take off in front"), opt("suffix", Text, "What to take off behind")],
+    &[
+        req("string", Text, "The text"),
+        opt("prefix", Text, "What to take off in front"),
+        opt("suffix", Text, "What to take off behind"),
+    ],
 )
 .examples(&["SELECT strip(string='abc', prefix='a') AS Text FROM scope()"]);
 
@@ -112,7 +116,11 @@ fn regex_replace(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> 
 static REGEX_TRANSFORM: Signature = Signature::new(
     "regex_transform",
     "Replaces by several patterns, one after the other.",
-    &[req("source", Text, "The text"), req("map", DictArg, "From pattern to replacement"), opt("key", Text, "Accepted for existing queries")],
+    &[
+        req("source", Text, "The text"),
+        req("map", DictArg, "From pattern to replacement"),
+        opt("key", Text, "Accepted for existing queries"),
+    ],
 )
 .examples(&["SELECT regex_transform(source='ab', map=dict(a='x')) AS Text FROM scope()"]);
 

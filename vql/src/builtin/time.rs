@@ -1,8 +1,8 @@
 //! Times: `timestamp()`, `timestamp_format()`, `now()`, text to time, and the members of a time.
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time as CivilTime};
 use jiff::tz::{Offset, TimeZone};
-use jiff::{Timestamp, Zoned};
 
 use super::layout;
 use super::prelude::*;
@@ -48,7 +48,11 @@ static TIMESTAMP_FORMAT: Signature = Signature::new(
     "A time as text.",
     &[
         req("time", Any, "The time"),
-        opt("format", Text, "As for the time `Mon Jan 2 15:04:05 MST 2006`; RFC 3339 without. The zone is that of the variable TZ"),
+        opt(
+            "format",
+            Text,
+            "As for the time `Mon Jan 2 15:04:05 MST 2006`; RFC 3339 without. The zone is that of the variable TZ",
+        ),
     ],
 )
 .examples(&["SELECT timestamp_format(time=0, format='2006-01-02') AS Day FROM scope()"]);
@@ -58,7 +62,7 @@ fn timestamp_format(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallErro
     let Some(time) = to_time(cx, &value) else { return Err(args.wrong("time", "a time", &value)) };
     let format = args.opt_str("format")?.filter(|f| !f.is_empty());
     let format = format.as_deref().unwrap_or("2006-01-02T15:04:05Z07:00");
-    Ok(Value::from(layout::format(format, &time.to_zoned(zone(cx, "TZ")))))
+    Ok(Value::from(layout::format(format, &time.to_zoned_datetime(zone(cx, "TZ")))))
 }
 
 static NOW: Signature = Signature::new("now", "The time in seconds since 1970.", &[opt("ns", Bool, "In nanoseconds")])
@@ -121,7 +125,7 @@ fn from_epoch(epoch: f64) -> Option<Timestamp> {
 
 /// Members of a time: `Unix`, `UnixNano`, `String`, `Year` and the like, in UTC.
 pub fn member(time: &Timestamp, name: &str) -> Option<Value> {
-    let civil = || time.to_zoned(TimeZone::UTC);
+    let civil = || time.to_zoned_datetime(TimeZone::UTC);
     Some(match name {
         "Unix" => Value::Int(time.as_second()),
         "UnixMilli" => Value::Int(time.as_millisecond()),
@@ -174,7 +178,9 @@ impl Parts {
         let lower = word.to_ascii_lowercase();
         if let Some(month) = month(&lower) {
             self.month = Some(month);
-        } else if ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].iter().any(|d| lower.starts_with(d)) || lower == "at" {
+        } else if ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].iter().any(|d| lower.starts_with(d))
+            || lower == "at"
+        {
         } else if matches!(&*lower, "am" | "pm") {
             self.pm = Some(lower == "pm");
         } else if matches!(&*lower, "z" | "utc" | "gmt") {
@@ -263,7 +269,7 @@ impl Parts {
 }
 
 pub(super) fn at(civil: DateTime, zone: &TimeZone) -> Option<Timestamp> {
-    civil.to_zoned(zone.clone()).ok().map(|z: Zoned| z.timestamp())
+    civil.to_zoned_datetime(zone.clone()).ok().map(|z| z.timestamp())
 }
 
 /// Nanoseconds from the digits behind a point.
@@ -286,8 +292,20 @@ pub(super) fn offset(text: &str) -> Option<TimeZone> {
     Some(TimeZone::fixed(Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?))
 }
 
-const MONTHS: [&str; 12] =
-    ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
 
 /// A month's name, whole or its first letters, in lower case.
 pub(super) fn month(name: &str) -> Option<i8> {

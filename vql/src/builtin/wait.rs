@@ -15,7 +15,8 @@ static SLEEP: Signature = Signature::new(
 
 fn sleep(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let positive = |n: i64| u64::try_from(n).unwrap_or(0);
-    let time = Duration::from_secs(positive(args.int("time")?)).saturating_add(Duration::from_millis(positive(args.int("ms")?)));
+    let time = Duration::from_secs(positive(args.int("time")?))
+        .saturating_add(Duration::from_millis(positive(args.int("ms")?)));
     let _ = cx.sleep(time);
     Ok(Value::Bool(true))
 }
@@ -23,7 +24,11 @@ fn sleep(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 static DELAY: Signature = Signature::new(
     "delay",
     "The rows of a query, each some seconds after it came.",
-    &[req("query", Query, "The query"), req("delay", Int, "Seconds"), opt("buffer_size", Int, "How many rows wait at most, 1024 without")],
+    &[
+        req("query", Query, "The query"),
+        req("delay", Int, "Seconds"),
+        opt("buffer_size", Int, "How many rows wait at most, 1024 without"),
+    ],
 )
 .examples(&["SELECT * FROM delay(query={ SELECT 1 AS A FROM scope() }, delay=0)"]);
 
@@ -87,8 +92,11 @@ fn clock(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<F
         }
         let now = jiff::Timestamp::now();
         let nanos = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX);
-        let values = vec![now.as_second().into(), now.as_millisecond().into(), nanos.into(), now.to_string().into(), now.into()];
-        emit(&Row::new(&columns, values))?;
+        let values =
+            vec![now.as_second().into(), now.as_millisecond().into(), nanos.into(), now.to_string().into(), now.into()];
+        if emit(&Row::new(&columns, values)).is_break() {
+            return Ok(BREAK);
+        }
         next = period;
     }
 }

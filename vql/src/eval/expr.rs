@@ -101,7 +101,19 @@ fn member(cx: &Context<'_>, base: &Value, name: &str) -> Value {
 fn binary(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span) -> Value {
     // Two stored queries add up to one; everywhere else operators want values.
     let value = |e: &Expr| cx.materialize(e.eval(cx));
-    let ordered = |test: fn(Ordering) -> bool| Value::Bool(ops::compare(&value(left), &value(right)).is_some_and(test));
+    let pair = || match (value(left), value(right)) {
+        (time @ Value::Time(_), text @ Value::Str(_)) => (time, as_time(cx, text, span)),
+        (text @ Value::Str(_), time @ Value::Time(_)) => (as_time(cx, text, span), time),
+        other => other,
+    };
+    let equal = || {
+        let (a, b) = pair();
+        ops::equal(&a, &b)
+    };
+    let ordered = |test: fn(Ordering) -> bool| {
+        let (a, b) = pair();
+        Value::Bool(ops::compare(&a, &b).is_some_and(test))
+    };
     match op {
         BinaryOp::And => Value::Bool(left.truth(cx) && right.truth(cx)),
         BinaryOp::Or => Value::Bool(left.truth(cx) || right.truth(cx)),
@@ -113,8 +125,8 @@ fn binary(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span)
             let first = left.eval(cx);
             if cx.truth(&first) { first } else { right.eval(cx) }
         }
-        BinaryOp::Eq => Value::Bool(ops::equal(&value(left), &value(right))),
-        BinaryOp::Ne => Value::Bool(!ops::equal(&value(left), &value(right))),
+        BinaryOp::Eq => Value::Bool(equal()),
+        BinaryOp::Ne => Value::Bool(!equal()),
         BinaryOp::Lt => ordered(Ordering::is_lt),
         BinaryOp::Le => ordered(Ordering::is_le),
         BinaryOp::Gt => ordered(Ordering::is_gt),
@@ -141,6 +153,18 @@ fn binary(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span)
         BinaryOp::Div => ops::div(&value(left), &value(right)),
         BinaryOp::Rem => ops::rem(&value(left), &value(right)),
     }
+}
+
+/// Text that is compared with a time. It says nothing without a zone, so the two are of mixed types, unless the
+/// script says by PARSE_TZ how its texts are to be read.
+fn as_time(cx: &Context<'_>, text: Value, span: Span) -> Value {
+    if cx.lookup("PARSE_TZ").is_some_and(|zone| zone.truth()) {
+        return crate::builtin::time::to_time(cx, &text).map_or(text, Value::Time);
+    }
+    let message =
+        "a time is compared with text, which is false: write timestamp(string=…), or LET PARSE_TZ <= 'UTC' first";
+    cx.warn_at(span, message.into());
+    text
 }
 
 /// The right side of `=~`.
@@ -255,8 +279,7 @@ impl PlanArgs {
             cx.error_at(span, wrong);
             return None;
         }
-        let place = std::ptr::from_ref(self) as usize;
-        match callee(&Args::new(cx, signature, &self.list, spread, place)) {
+        match callee(&Args::new(cx, signature, &self.list, spread, self.place)) {
             Ok(result) => Some(result),
             Err(error) => {
                 let message = match error.message.starts_with(name) {

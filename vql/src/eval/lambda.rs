@@ -6,14 +6,24 @@ use std::sync::Arc;
 use crate::plan;
 use crate::plugin::Registry;
 use crate::scope::Context;
+use crate::syntax;
 use crate::value::Value;
 
 /// A function without a name: `x, y => expr`.
 pub struct Lambda(Arc<plan::Lambda>);
 
 impl Lambda {
-    pub(crate) fn parse(_registry: &Registry, text: &str) -> Result<Lambda, String> {
-        Err(format!("`{text}` is no lambda"))
+    pub(crate) fn parse(registry: &Registry, text: &str) -> Result<Lambda, String> {
+        let tree = syntax::parse_lambda(text).map_err(|problems| {
+            let reason = problems.first().map_or("", |p| &*p.message);
+            format!("`{text}` is no lambda: {reason}")
+        })?;
+        match &tree.kind {
+            syntax::ast::ExprKind::Lambda { params, body } => {
+                Ok(Lambda(Arc::new(plan::Compiler::new(registry).lambda(params, body))))
+            }
+            _ => Err(format!("`{text}` is no lambda: it has no `=>`")),
+        }
     }
 
     pub(crate) fn of(plan: Arc<plan::Lambda>) -> Lambda {

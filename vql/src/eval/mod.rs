@@ -57,6 +57,16 @@ pub fn on_big_stack<R: Send>(f: impl FnOnce() -> R + Send) -> std::io::Result<R>
     })
 }
 
+/// Runs `task` on a big stack, without waiting for it.
+pub(crate) fn big_detached(task: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().name("vql".into()).stack_size(BIG_STACK);
+    thread.spawn(move || {
+        STACK_FLOOR.set(stack_here().saturating_sub(BIG_STACK - RESERVE));
+        task();
+    })?;
+    Ok(())
+}
+
 pub(crate) fn big_thread<'s, R: Send + 's>(
     scope: &'s std::thread::Scope<'s, '_>,
     f: impl FnOnce() -> R + Send + 's,
@@ -86,14 +96,14 @@ pub(crate) fn stack_is_low() -> bool {
 
 /// A query's surroundings, and the variables that its statements leave for the next ones.
 pub struct Execution {
-    shared: Shared,
+    shared: Arc<Shared>,
     aggregates: Aggregates,
 }
 
 impl Execution {
     pub fn new(registry: impl Into<Arc<Registry>>) -> Execution {
         Execution {
-            shared: Shared {
+            shared: Arc::new(Shared {
                 registry: registry.into(),
                 globals: RwLock::default(),
                 log: Arc::new(|_: LogRecord| {}),
@@ -105,7 +115,9 @@ impl Execution {
                 lambdas: LambdaCache::default(),
                 logged: Mutex::new(HashSet::new()),
                 done: Mutex::default(),
-            },
+                states: Mutex::default(),
+                background: CancelToken::new(),
+            }),
             aggregates: Aggregates::default(),
         }
     }
@@ -118,34 +130,42 @@ impl Execution {
     }
 
     #[must_use]
-    pub fn log(mut self, sink: impl LogSink + 'static) -> Execution {
-        self.shared.log = Arc::new(sink);
-        self
+    pub fn log(self, sink: impl LogSink + 'static) -> Execution {
+        self.change(|shared| shared.log = Arc::new(sink))
     }
 
     #[must_use]
-    pub fn cancel(mut self, token: CancelToken) -> Execution {
-        self.shared.cancel = token;
-        self
+    pub fn cancel(self, token: CancelToken) -> Execution {
+        self.change(|shared| {
+            shared.background = token.child();
+            shared.cancel = token;
+        })
     }
 
     #[must_use]
-    pub fn budget(mut self, budget: impl Budget + 'static) -> Execution {
-        self.shared.budget = Some(Arc::new(budget));
-        self
+    pub fn budget(self, budget: impl Budget + 'static) -> Execution {
+        self.change(|shared| shared.budget = Some(Arc::new(budget)))
     }
 
     /// Lends something to the host's plugins; they find it by its type through `Context::ext`.
     #[must_use]
-    pub fn extension<T: Any + Send + Sync>(mut self, extension: Arc<T>) -> Execution {
-        self.shared.extensions.insert(TypeId::of::<T>(), extension);
-        self
+    pub fn extension<T: Any + Send + Sync>(self, extension: Arc<T>) -> Execution {
+        self.change(|shared| {
+            shared.extensions.insert(TypeId::of::<T>(), extension);
+        })
     }
 
     /// The clock that `now()` reads.
     #[must_use]
-    pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Execution {
-        self.shared.clock = Arc::new(clock);
+    pub fn clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Execution {
+        self.change(|shared| shared.clock = Arc::new(clock))
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Shared)) -> Execution {
+        // Nobody else holds it before the first statement runs.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            change(shared);
+        }
         self
     }
 
@@ -208,6 +228,12 @@ impl Execution {
     }
 }
 
+impl Drop for Execution {
+    fn drop(&mut self) {
+        self.shared.background.cancel();
+    }
+}
+
 impl fmt::Debug for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Execution({:?})", self.shared.registry)
@@ -216,6 +242,5 @@ impl fmt::Debug for Execution {
 
 /// "did you mean …", when one of the known names resembles `name`.
 pub(crate) fn suggest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<String> {
-    let _ = (name, known);
-    None
+    crate::diagnostic::did_you_mean(name, known)
 }

@@ -20,10 +20,7 @@ pub fn equal(a: &Value, b: &Value) -> bool {
         (Value::UInt(a), Value::UInt(b)) => a == b,
         (Value::Str(a), Value::Str(b)) => a == b,
         (Value::Time(a), Value::Time(b)) => a == b,
-        (Value::Time(t), other) | (other, Value::Time(t)) => match other {
-            Value::Str(s) => parse_time(s).is_some_and(|s| s == *t),
-            _ => other.as_f64().is_some_and(|n| n == seconds(t)),
-        },
+        (Value::Time(t), other) | (other, Value::Time(t)) => other.as_f64().is_some_and(|n| n == seconds(t)),
         (Value::Array(a), Value::Array(b)) => {
             Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(a, b))
         }
@@ -59,14 +56,7 @@ pub fn compare(a: &Value, b: &Value) -> Option<Ordering> {
 }
 
 fn compare_time(time: &Timestamp, other: &Value) -> Option<Ordering> {
-    match other {
-        Value::Str(s) => parse_time(s).map(|s| time.cmp(&s)),
-        other => seconds(time).partial_cmp(&other.as_f64()?),
-    }
-}
-
-fn parse_time(text: &str) -> Option<Timestamp> {
-    time::parse(text, &jiff::tz::TimeZone::UTC)
+    seconds(time).partial_cmp(&other.as_f64()?)
 }
 
 fn seconds(time: &Timestamp) -> f64 {

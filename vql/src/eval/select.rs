@@ -70,7 +70,7 @@ struct Counts {
 impl Counts {
     fn explain(&self, cx: &Context<'_>, select: &Select) {
         let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let mut text = format!("EXPLAIN: FROM {} gave {} rows", select.from.name, count(&self.read));
+        let mut text = format!("EXPLAIN {}: FROM {} gave {} rows", select.text, select.from.name, count(&self.read));
         if select.filter.is_some() {
             text += &format!("; WHERE kept {}", count(&self.kept));
         }

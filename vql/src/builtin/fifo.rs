@@ -1,0 +1,60 @@
+//! `fifo()`: the last rows of a query that runs beside the script.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::prelude::*;
+
+static FIFO: Signature = Signature::new(
+    "fifo",
+    "The last rows of a query that begins to run, beside the script, when this is first asked.",
+    &[
+        req("query", Query, "The query; usually one of events"),
+        opt("max_age", Int, "Seconds after which a row is forgotten, 600 without"),
+        opt("max_rows", Int, "How many rows to keep, 1000 without"),
+        opt("flush", Bool, "Forget the rows that were given"),
+    ],
+)
+.examples(&["SELECT * FROM fifo(query={ SELECT * FROM range(end=10) }, max_rows=2)"]);
+
+#[derive(Default)]
+struct Rows(Mutex<VecDeque<(Instant, Row)>>);
+
+fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
+    let Some(query) = args.query("query")? else { return Ok(CONTINUE) };
+    let age = Duration::from_secs(args.opt_int("max_age")?.unwrap_or(600).unsigned_abs());
+    let most = args.opt_int("max_rows")?.unwrap_or(1000).clamp(1, 100_000) as usize;
+    let (rows, is_new) = cx.state(args.place(), Rows::default);
+    if is_new {
+        let rows = rows.clone();
+        cx.spawn(move |cx| {
+            let _ = cx.run_query(&query, &mut |row| {
+                let row = row.take_row();
+                let mut rows = rows.0.lock();
+                if rows.len() >= most {
+                    rows.pop_front();
+                }
+                rows.push_back((Instant::now(), row));
+                if cx.cancelled() { BREAK } else { CONTINUE }
+            });
+        })?;
+        // What the query has by now is chance: the first answer is always the empty one.
+        return Ok(CONTINUE);
+    }
+    let given: Vec<Row> = {
+        let mut rows = rows.0.lock();
+        rows.retain(|(at, _)| at.elapsed() <= age);
+        let given = rows.iter().map(|(_, row)| row.clone()).collect();
+        if args.bool("flush")? {
+            rows.clear();
+        }
+        given
+    };
+    Ok(given.iter().try_for_each(|row| emit(row)))
+}
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add_plugin(Plug(&FIFO, run));
+}
