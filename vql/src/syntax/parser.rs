@@ -23,6 +23,13 @@ pub struct Parsed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Parsed {
+    /// The script, if nothing is wrong with it.
+    pub fn into_result(self) -> Result<Script, Vec<Diagnostic>> {
+        if self.diagnostics.iter().any(Diagnostic::is_error) { Err(self.diagnostics) } else { Ok(self.script) }
+    }
+}
+
 /// Reads a script: one or more statements. An empty text is an error, as there is nothing to run.
 pub fn parse(text: &str) -> Parsed {
     let (mut parser, comments) = Parser::new(text);

@@ -70,11 +70,11 @@ impl Parser<'_> {
         let mut left = if self.peek() == Token::Not { self.negation(min)? } else { self.unary()? };
         loop {
             let Some((op, tightness)) = self.operator() else {
-                if self.peek() == Token::Name || self.peek() == Token::Not {
-                    if let Some(node) = self.foreign_operator(min, &left)? {
-                        left = self.binary(BinaryOp::Match, left, node)?;
-                        continue;
-                    }
+                if matches!(self.peek(), Token::Name | Token::Not)
+                    && let Some(node) = self.foreign_operator(min, &left)?
+                {
+                    left = self.binary(BinaryOp::Match, left, node)?;
+                    continue;
                 }
                 return Ok(left);
             };
@@ -757,7 +757,7 @@ impl Parser<'_> {
         let span = self.advance();
         let text = &self.text[span.range()];
         let (value, quote): (Vec<u8>, Quote) = if raw {
-            (text[3..text.len() - 3].as_bytes().to_vec(), Quote::Raw)
+            (text.as_bytes()[3..text.len() - 3].to_vec(), Quote::Raw)
         } else {
             // Typographic quotes, which were reported, are longer than a byte.
             let mut chars = text.chars();
