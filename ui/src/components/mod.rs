@@ -1,0 +1,29 @@
+//! Parts of the page that know no word of the business: text in, text out.
+
+mod bar;
+mod chips;
+mod copy;
+mod editor;
+mod icon;
+mod menu;
+mod notice;
+mod paged;
+mod rows;
+mod search;
+mod state;
+mod table;
+mod time;
+
+pub use bar::{Bar, Part};
+pub use chips::ChipEditor;
+pub use copy::{Command, Copy, copy_and_say};
+pub use editor::{Editor, Problem, Severity};
+pub use icon::{Glyph, Icon, Mark};
+pub use menu::Menu;
+pub use notice::{Failure, Notice};
+pub use paged::Paged;
+pub use rows::{Row, RowStore};
+pub use search::{Search, is_typing};
+pub use state::{Shape, State, Tone};
+pub use table::{Lead, RowTable, Windowed};
+pub use time::Ago;
