@@ -3,66 +3,46 @@
 use std::ops::Range;
 
 use protocol::api::QueryDiagnostic;
+use vql::{
+    diagnostic,
+    syntax::{self, Class},
+};
 
 use crate::components::{Problem, Severity};
 
-const KEYWORDS: &[&str] = &[
-    "SELECT", "FROM", "WHERE", "LET", "AS", "LIMIT", "ORDER", "GROUP", "BY", "DESC", "AND", "OR", "NOT", "IN",
-    "EXPLAIN", "NULL", "TRUE", "FALSE",
-];
-
-/// The pieces of a text that have a class, in order.
+/// The pieces of a text, each with its class in the style sheet, in order.
 pub fn pieces(text: &str) -> Vec<(Range<usize>, &'static str)> {
-    let bytes = text.as_bytes();
-    let mut pieces = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        let rest = &text[at..];
-        let class = if rest.starts_with("//") || rest.starts_with("--") {
-            at += rest.find('\n').unwrap_or(rest.len());
-            "tok-comment"
-        } else if rest.starts_with("/*") {
-            at += rest.find("*/").map_or(rest.len(), |end| end + 2);
-            "tok-comment"
-        } else if rest.starts_with("'''") {
-            at += rest[3..].find("'''").map_or(rest.len(), |end| end + 6);
-            "tok-string"
-        } else if matches!(bytes[at], b'"' | b'\'') {
-            let quote = bytes[at];
-            at += 1;
-            while at < bytes.len() && bytes[at] != quote {
-                at += if bytes[at] == b'\\' { 2 } else { 1 };
-            }
-            at = (at + 1).min(bytes.len());
-            "tok-string"
-        } else if bytes[at].is_ascii_digit() {
-            at += rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(rest.len());
-            "tok-number"
-        } else if bytes[at].is_ascii_alphabetic() || bytes[at] == b'_' {
-            at += rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-            let word = &text[start..at];
-            if KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word)) {
-                "tok-keyword"
-            } else if text[at..].starts_with('(') {
-                "tok-function"
-            } else if text[at..].starts_with('=') && !text[at..].starts_with("=~") {
-                "tok-argument"
-            } else {
-                "tok-name"
-            }
-        } else {
-            at += rest.chars().next().map_or(1, char::len_utf8);
-            continue;
-        };
-        pieces.push((start..at, class));
-    }
-    pieces
+    let class = |class| match class {
+        Class::Keyword => "tok-keyword",
+        Class::String => "tok-string",
+        Class::Number => "tok-number",
+        Class::Comment => "tok-comment",
+        Class::Operator => "tok-operator",
+        Class::Function => "tok-function",
+        Class::Name => "tok-name",
+        Class::Bracket => "tok-bracket",
+        Class::Error => "tok-bad",
+    };
+    syntax::highlight(text).into_iter().map(|(span, piece)| (span.range(), class(piece))).collect()
 }
 
-/// What is wrong with a text.
-pub fn problems(_text: &str) -> Vec<Problem> {
-    Vec::new()
+/// What is wrong with a text. One that is not begun yet is not wrong.
+pub fn problems(text: &str) -> Vec<Problem> {
+    if text.trim().is_empty() {
+        return Vec::new();
+    }
+    let problem = |found: diagnostic::Diagnostic| Problem {
+        start: found.span.start as usize,
+        end: found.span.end as usize,
+        severity: match found.severity {
+            diagnostic::Severity::Error => Severity::Error,
+            diagnostic::Severity::Warning => Severity::Warning,
+            diagnostic::Severity::Hint => Severity::Hint,
+        },
+        message: found.message,
+        hint: found.hint,
+    };
+    syntax::check(text).into_iter().map(problem).collect()
 }
 
 /// What the hub found wrong, for the editor.
