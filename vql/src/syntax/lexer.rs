@@ -65,6 +65,11 @@ pub(crate) enum Token {
 }
 
 impl Token {
+    /// A keyword of one word: where only a name can stand it is one.
+    pub(crate) fn is_word(self) -> bool {
+        self.is_keyword() && !matches!(self, Token::GroupBy | Token::OrderBy)
+    }
+
     pub(crate) fn is_keyword(self) -> bool {
         (self as u8) <= Token::Let as u8
     }

@@ -408,6 +408,8 @@ impl<'a> Parser<'a> {
         loop {
             match self.peek() {
                 Token::End | Token::Let => return,
+                // A query in parentheses is part of the mistake.
+                Token::Select if braces == 0 && self.before_token() == Token::LeftParen => {}
                 Token::Select | Token::Explain if braces == 0 || self.begins_line() => return,
                 Token::LeftBrace => braces += 1,
                 Token::RightBrace => braces = braces.saturating_sub(1),

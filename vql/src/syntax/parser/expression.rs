@@ -288,7 +288,10 @@ impl Parser<'_> {
     }
 
     pub(super) fn member_name(&mut self, hint: &str) -> Read<Ident> {
-        if matches!(self.peek(), Token::Name | Token::Quoted) || self.peek().is_keyword() {
+        // `a. FROM x` lacks the name; `a.from` has one.
+        let next = self.peek_at(1);
+        let clause = begins_operand(next) && !matches!(next, Token::LeftParen | Token::LeftSquare);
+        if matches!(self.peek(), Token::Name | Token::Quoted) || (self.peek().is_word() && !clause) {
             return Ok(self.ident());
         }
         let here = self.span();
@@ -359,10 +362,18 @@ impl Parser<'_> {
     }
 
     pub(super) fn primary(&mut self) -> Read<Node> {
+        if self.peek().is_keyword() {
+            self.keyword_operand();
+        }
         let span = self.span();
         match self.peek() {
             Token::Number => self.number(span),
             Token::String | Token::Raw => self.string(),
+            Token::Name
+                if self.at_word("CASE") && begins_operand(self.peek_at(1)) && self.peek_at(1) != Token::LeftParen =>
+            {
+                self.case()
+            }
             Token::Name | Token::Quoted => {
                 let name = self.ident();
                 let mut height = 0;
@@ -384,6 +395,24 @@ impl Parser<'_> {
             Token::False => self.word_value(ExprKind::Bool(false)),
             _ => Err(self.no_operand()),
         }
+    }
+
+    /// `CASE WHEN a THEN b END`
+    #[cold]
+    fn case(&mut self) -> Read<Node> {
+        let start = self.span();
+        self.report(
+            Diagnostic::error("V0013", start, "VQL has no `CASE`")
+                .hint("write `if(condition=a, then=b, else=c)`, one inside the other where there are more cases"),
+        );
+        while !self.at_word("END") && !self.ends_columns() {
+            self.advance();
+        }
+        if self.at_word("END") {
+            self.advance();
+        }
+        let span = start.to(self.before());
+        self.make(ExprKind::Null, span, 0)
     }
 
     pub(super) fn word_value(&mut self, kind: ExprKind) -> Read<Node> {
@@ -414,11 +443,17 @@ impl Parser<'_> {
             {
                 Some(format!("`{0}` is a keyword: a column of that name must stand in backticks, `{0}`", self.word()))
             }
+            Token::Slash if matches!(before, Token::Match | Token::NotMatch) => {
+                Some("a regular expression is a string: `=~ 'abc'`".into())
+            }
             Token::Dot => Some("a number below one is written `0.5`".into()),
             Token::Plus => Some("VQL has no plus sign before a value: delete it".into()),
             Token::Arrow => Some("a lambda must stand in quotes, as an argument: func=\"x => x + 1\"".into()),
             Token::And | Token::Or | Token::In | Token::Pipes | Token::Ampersands => {
                 Some("this operator needs a value on both sides".into())
+            }
+            _ if self.is_operator(token) && self.is_operator(before) => {
+                Some("two operators follow each other: delete one".into())
             }
             _ => None,
         };
@@ -523,10 +558,14 @@ impl Parser<'_> {
     #[cold]
     pub(super) fn bare_query(&mut self) -> Failed {
         let here = self.span();
-        self.report(
-            Diagnostic::error("V0021", here, "a query inside an expression must stand in braces")
-                .hint("write `{ SELECT … }`"),
-        );
+        let listed = self.at >= 2 && self.tokens[self.at - 2].token == Token::In;
+        self.report(Diagnostic::error("V0021", here, "a query inside an expression must stand in braces").hint(
+            if listed {
+                "name the query and take its column: `LET q = SELECT Pid FROM …`, then `Pid IN q.Pid`"
+            } else {
+                "write `{ SELECT … }`"
+            },
+        ));
         self.read_bare_query()
     }
 
@@ -543,13 +582,20 @@ impl Parser<'_> {
             }
             let here = p.span();
             let found = p.found();
-            let hint = match p.peek() {
-                Token::Let => "LET belongs at the top of a script, not in braces: move it before the statement",
-                _ => "braces hold a query, `{ SELECT … }`; a dict is `dict(a=1)`, an array `[1, 2]`",
-            };
-            Err(p.fail(
-                Diagnostic::error("V0021", here, format!("expected SELECT after `{{`, found {found}")).hint(hint),
-            ))
+            let problem = Diagnostic::error("V0021", here, format!("expected SELECT after `{{`, found {found}"));
+            if p.peek() == Token::Let {
+                p.report(
+                    problem.hint("LET belongs at the top of a script, not in braces: move it before the statement"),
+                );
+                while p.peek() == Token::Let {
+                    p.binding()?;
+                }
+                if p.peek() == Token::Select {
+                    return p.select();
+                }
+                return Err(Failed);
+            }
+            Err(p.fail(problem.hint("braces hold a query, `{ SELECT … }`; a dict is `dict(a=1)`, an array `[1, 2]`")))
         })?;
         let span = start.to(self.before());
         match inside {
@@ -572,7 +618,7 @@ impl Parser<'_> {
             if forgotten && self.peek_at(1) != Token::Eq {
                 break;
             }
-            let named = (matches!(self.peek(), Token::Name | Token::Quoted) || self.peek().is_keyword())
+            let named = (matches!(self.peek(), Token::Name | Token::Quoted) || self.peek().is_word())
                 && matches!(self.peek_at(1), Token::Eq | Token::Colon);
             let result = if named {
                 self.arg().map(|arg| {
@@ -593,7 +639,7 @@ impl Parser<'_> {
                 Token::RightParen => break,
                 token
                     if result.is_ok()
-                        && (begins_operand(token) || (token.is_keyword() && self.peek_at(1) == Token::Eq)) =>
+                        && (begins_operand(token) || (token.is_word() && self.peek_at(1) == Token::Eq)) =>
                 {
                     unnamed |= self.missing_comma();
                 }

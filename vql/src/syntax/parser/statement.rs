@@ -54,8 +54,7 @@ impl Parser<'_> {
                 Diagnostic::error("V0003", here, format!("this `{word}` closes nothing"))
                     .hint("delete it, or add the bracket that it should close"),
             );
-            self.advance();
-            return Ok(None);
+            return Err(Failed);
         }
         if token == Token::Name {
             match self.peek_at(1) {
@@ -111,20 +110,27 @@ impl Parser<'_> {
             }
         }
         let found = self.found();
+        let hint = match token {
+            Token::Name | Token::Quoted if matches!(self.peek_at(1), Token::LeftParen | Token::Dot | Token::End) => {
+                format!("a plugin is read by a SELECT: `SELECT * FROM {}…`", clip(word))
+            }
+            Token::From => "SELECT comes first: `SELECT * FROM info()`".to_owned(),
+            Token::Comma => "delete the comma; a list of columns belongs between SELECT and FROM".to_owned(),
+            Token::Where | Token::GroupBy | Token::OrderBy | Token::Limit => {
+                "this belongs to a SELECT: SELECT, FROM, WHERE, GROUP BY, ORDER BY, LIMIT, in this order".to_owned()
+            }
+            _ if self.at > 0 && (begins_operand(token) || self.operator().is_some()) => {
+                "delete it, or add what is missing before it: an operator, a comma, a WHERE".to_owned()
+            }
+            _ => "a statement is `SELECT … FROM plugin()` or `LET name = …`".to_owned(),
+        };
         let what = if self.at == 0 {
             Diagnostic::error("V0020", here, format!("a statement cannot begin with {found}"))
-                .hint("a statement is `SELECT … FROM plugin()` or `LET name = …`")
         } else {
             Diagnostic::error("V0001", here, format!("{found} is not expected here"))
                 .label(here, "the statement before is complete, and this begins no new one")
-                .hint(match token {
-                    Token::Comma => "delete the comma; a list of columns belongs between SELECT and FROM",
-                    Token::Where | Token::GroupBy | Token::OrderBy | Token::Limit | Token::From => {
-                        "such a clause belongs to a SELECT: SELECT, FROM, WHERE, GROUP BY, ORDER BY, LIMIT, in this order"
-                    }
-                    _ => "a statement is `SELECT … FROM plugin()` or `LET name = …`",
-                })
         };
+        let what = what.hint(hint);
         self.report(what);
         Err(Failed)
     }
@@ -208,7 +214,7 @@ impl Parser<'_> {
         let here = self.span();
         match self.peek() {
             Token::Name | Token::Quoted => Ok(self.ident()),
-            token if token.is_keyword() && matches!(self.peek_at(1), Token::Eq | Token::Le | Token::LeftParen) => {
+            token if token.is_word() && matches!(self.peek_at(1), Token::Eq | Token::Le | Token::LeftParen) => {
                 let word = self.word();
                 self.report(
                     Diagnostic::error("V0018", here, format!("`{word}` is a keyword, it cannot be a variable's name"))
@@ -231,7 +237,7 @@ impl Parser<'_> {
         let found = self.found();
         let shown = clip(&name.name);
         let problem = if self.peek() == Token::Dot {
-            Diagnostic::error("V0001", here, "a variable's name has no points")
+            Diagnostic::error("V0001", here, "a variable's name has no dots")
                 .hint(format!("write `LET {shown} = …`; a dict with members is `dict(a=1, b=2)`"))
         } else {
             Diagnostic::error("V0001", here, format!("expected `=` or `<=` after `{shown}`, found {found}"))
@@ -255,7 +261,7 @@ impl Parser<'_> {
         let mut height = 0;
         while self.peek() != Token::RightParen {
             let here = self.span();
-            if !matches!(self.peek(), Token::Name | Token::Quoted) && !self.peek().is_keyword() {
+            if !matches!(self.peek(), Token::Name | Token::Quoted) && !self.peek().is_word() {
                 let found = self.found();
                 return Err(self.fail(
                     Diagnostic::error("V0001", here, format!("expected a parameter's name, found {found}"))
@@ -361,7 +367,7 @@ impl Parser<'_> {
     pub(super) fn keyword_column(&mut self) {
         let token = self.peek();
         let value = matches!(token, Token::Null | Token::True | Token::False);
-        if token.is_keyword() && !value && matches!(self.peek_at(1), Token::Comma | Token::From | Token::As) {
+        if token.is_word() && !value && matches!(self.peek_at(1), Token::Comma | Token::From | Token::As) {
             let word = self.word();
             // `SELECT FROM FROM` is beyond guessing.
             if token != Token::From {
@@ -371,6 +377,33 @@ impl Parser<'_> {
                 );
                 self.tokens[self.at].token = Token::Name;
             }
+        }
+    }
+
+    /// `WHERE limit > 5`: reported, and read as the name it wants to be.
+    pub(super) fn keyword_operand(&mut self) {
+        let token = self.peek();
+        let name = token.is_word() && !matches!(token, Token::Null | Token::True | Token::False | Token::Not);
+        let compared = matches!(
+            self.peek_at(1),
+            Token::Eq
+                | Token::Ne
+                | Token::Lt
+                | Token::Le
+                | Token::Gt
+                | Token::Ge
+                | Token::Match
+                | Token::NotMatch
+                | Token::In
+                | Token::Dot
+        );
+        if name && compared {
+            let word = self.word();
+            self.report(
+                Diagnostic::error("V0018", self.span(), format!("`{word}` is a keyword"))
+                    .hint(format!("a column of that name must stand in backticks: `{word}`")),
+            );
+            self.tokens[self.at].token = Token::Name;
         }
     }
 
@@ -414,15 +447,15 @@ impl Parser<'_> {
             Token::String | Token::Raw => {
                 let text = self.word();
                 let name = clip(text.trim_matches(['\'', '"']));
+                let write = if lexer::is_bare(&name) { name.clone() } else { format!("`{name}`") };
                 self.report(
-                    Diagnostic::error("V0018", here, "a column's name has no quotes")
-                        .hint(format!("write `AS {name}`, in backticks where it has spaces or signs")),
+                    Diagnostic::error("V0018", here, "a column's name has no quotes").hint(format!("write AS {write}")),
                 );
                 self.advance();
                 Ok(Some(Ident { name: name.into(), span: here }))
             }
             // `AS Limit` is clear; `AS FROM …` lacks the name.
-            token if token.is_keyword() && (token != Token::From || self.peek_at(1) == Token::From) => {
+            token if token.is_word() && (token != Token::From || self.peek_at(1) == Token::From) => {
                 Ok(Some(self.ident()))
             }
             _ => {
@@ -635,6 +668,7 @@ impl Parser<'_> {
                 }
                 _ => return Ok(()),
             }
+            self.keyword_operand();
             if self.ends_expression() {
                 let found = self.found();
                 let (what, hint) = match token {
