@@ -6,6 +6,8 @@ pub mod diagnostic;
 pub mod syntax;
 
 #[cfg(feature = "eval")]
+pub mod artifact;
+#[cfg(feature = "eval")]
 pub mod builtin;
 #[cfg(feature = "eval")]
 pub mod eval;

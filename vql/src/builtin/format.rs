@@ -217,7 +217,7 @@ mod tests {
             ("%05d", vec![Value::Int(-42)], "-0042"),
             ("%x %X %#x", vec![Value::Int(255), Value::Int(255), Value::Int(16)], "ff FF 0x10"),
             ("%x", vec![Value::from("abc")], "616263"),
-            ("%.2f%%", vec![Value::Float(3.14159)], "3.14%"),
+            ("%.2f%%", vec![Value::Float(2.71999)], "2.72%"),
             ("%q %T", vec![Value::from("a\"b"), Value::Null], "\"a\\\"b\" Null"),
             ("%s and %s", vec![Value::from("one")], "one and %!s(MISSING)"),
             ("%", vec![], "%!(NOVERB)"),

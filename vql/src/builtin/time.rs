@@ -155,6 +155,12 @@ pub fn parse(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Some(time);
     }
+    // An epoch; fewer digits are a year or a day.
+    if text.len() >= 9
+        && let Ok(epoch) = text.parse::<f64>()
+    {
+        return from_epoch(epoch);
+    }
     let mut parts = Parts::default();
     for word in text.split([' ', ',', '\t']).filter(|w| !w.is_empty()) {
         parts.word(word)?;

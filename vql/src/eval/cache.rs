@@ -16,8 +16,11 @@ const MAX_ENTRIES: usize = 1024;
 /// How large a compiled pattern may get.
 const MAX_PROGRAM: usize = 10 << 20;
 
+/// What text was made into, or why it could not be.
+type Cache<T> = RwLock<HashMap<Arc<str>, Result<Arc<T>, String>>>;
+
 #[derive(Default)]
-pub(crate) struct RegexCache(RwLock<HashMap<Arc<str>, Result<Arc<Regex>, String>>>);
+pub(crate) struct RegexCache(Cache<Regex>);
 
 impl RegexCache {
     /// The pattern as `=~` has it: case-insensitive, linear in the text.
@@ -59,7 +62,7 @@ impl fmt::Debug for RegexCache {
 }
 
 #[derive(Default)]
-pub(crate) struct LambdaCache(RwLock<HashMap<Arc<str>, Result<Arc<Lambda>, String>>>);
+pub(crate) struct LambdaCache(Cache<Lambda>);
 
 impl LambdaCache {
     pub(crate) fn get(&self, cx: &Context<'_>, text: &str) -> Result<Arc<Lambda>, String> {
