@@ -3,6 +3,7 @@
 //! [`run`] keeps a session with a hub open over whatever way is free ([`transport`]), runs the flows that the hub sends
 //! ([`flows`]), and keeps their rows on disk until the hub has them on its own. The endpoint's VQL is in [`plugins`].
 
+pub mod accessors;
 pub mod client_info;
 pub mod enrolment;
 mod eventloop;

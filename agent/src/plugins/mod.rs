@@ -1,8 +1,46 @@
 //! The endpoint's VQL: one file for each plugin or function, with its signature, docs and examples.
 
+mod environ;
+mod execve;
+mod getpid;
+mod glob;
+mod hash;
+mod info;
+mod interfaces;
+mod netstat;
+mod parse_lines;
+mod passwd;
+mod pattern;
+mod prelude;
+mod proc;
+mod pslist;
+mod read_file;
+mod stat;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod users;
+
 use std::sync::Arc;
 
+use vql::Registry;
+
 /// Everything that a query may use on an endpoint: the core of the language and what reads this host.
-pub fn registry() -> Arc<vql::Registry> {
-    Arc::new(vql::Registry::core())
+pub fn registry() -> Arc<Registry> {
+    let mut registry = Registry::core();
+    environ::register(&mut registry);
+    execve::register(&mut registry);
+    getpid::register(&mut registry);
+    glob::register(&mut registry);
+    hash::register(&mut registry);
+    info::register(&mut registry);
+    interfaces::register(&mut registry);
+    netstat::register(&mut registry);
+    parse_lines::register(&mut registry);
+    pslist::register(&mut registry);
+    read_file::register(&mut registry);
+    stat::register(&mut registry);
+    upload::register(&mut registry);
+    users::register(&mut registry);
+    Arc::new(registry)
 }

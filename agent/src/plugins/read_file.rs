@@ -1,0 +1,99 @@
+//! `read_file()`: as plugin in chunks, as function in one.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use super::prelude::*;
+use crate::accessors;
+
+/// Bytes become up to six in JSON, and a row has its bound.
+const DEFAULT_CHUNK: i64 = 512 << 10;
+
+/// What a function gives at most when it is not asked for more.
+const DEFAULT_LENGTH: i64 = 4 << 20;
+
+/// No more than this is held in memory, whatever is asked.
+const MAX_BYTES: i64 = 256 << 20;
+
+static PLUGIN: Signature = Signature::new(
+    "read_file",
+    "The content of files, in chunks.",
+    &[
+        req("filenames", Path, "The files").repeated(),
+        opt("chunk", Int, "Bytes in each row; 524288 without"),
+        opt("max_length", Int, "At most so many bytes of each file; all without"),
+        ACCESSOR,
+    ],
+)
+.examples(&["SELECT Data, Offset FROM read_file(filenames='hello world', accessor='data', chunk=5)"]);
+
+static FUNCTION: Signature = Signature::new(
+    "read_file",
+    "The content of a file.",
+    &[
+        opt("length", Int, "At most so many bytes; 4194304 without"),
+        opt("offset", Int, "Where to start"),
+        req("filename", Path, "The file"),
+        ACCESSOR,
+    ],
+)
+.examples(&["SELECT read_file(filename='/etc/hostname') AS Name FROM scope()"]);
+
+fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {
+    let accessor = accessors::of(args)?;
+    let chunk = args.opt_int("chunk")?.filter(|n| *n > 0).unwrap_or(DEFAULT_CHUNK).min(MAX_BYTES) as usize;
+    let max = args.opt_int("max_length")?.filter(|n| *n > 0).map_or(u64::MAX, |n| n as u64);
+    let columns = Columns::new(["Data", "Offset", "Filename"]);
+    for path in accessors::paths(&args.value("filenames")) {
+        let mut file = match accessor.open(&path) {
+            Ok(file) => file,
+            Err(error) => {
+                cx.error(format!("read_file: {}: {error}", accessors::show(&path)));
+                continue;
+            }
+        };
+        let mut offset = 0;
+        while offset < max {
+            if cx.charge(1).is_break() {
+                return Ok(BREAK);
+            }
+            let mut data = Vec::new();
+            let most = (chunk as u64).min(max - offset);
+            if let Err(error) = file.by_ref().take(most).read_to_end(&mut data) {
+                cx.error(format!("read_file: {}: {error}", accessors::show(&path)));
+                break;
+            }
+            if data.is_empty() {
+                break;
+            }
+            let len = data.len() as u64;
+            let row = vec![Value::from_bytes(data), offset.into(), Value::from_bytes(&path)];
+            if emit(Row::new(&columns, row)).is_break() {
+                return Ok(BREAK);
+            }
+            offset += len;
+        }
+    }
+    Ok(CONTINUE)
+}
+
+fn call(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
+    let accessor = accessors::of(args)?;
+    let length = args.opt_int("length")?.filter(|n| *n > 0).unwrap_or(DEFAULT_LENGTH).min(MAX_BYTES);
+    let offset = args.int("offset")?.max(0);
+    let path = accessors::path(&args.value("filename"));
+    let read = || {
+        let mut file = accessor.open(&path)?;
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset as u64))?;
+        }
+        let mut data = Vec::new();
+        file.take(length as u64).read_to_end(&mut data)?;
+        Ok(data)
+    };
+    read().map(Value::from_bytes).map_err(|error| accessors::trouble(&path, &error))
+}
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.add_plugin(Plug(&PLUGIN, run));
+    registry.add_function(Func(&FUNCTION, call));
+}

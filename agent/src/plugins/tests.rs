@@ -1,0 +1,1 @@
+//! Endpoint VQL through the evaluator.
