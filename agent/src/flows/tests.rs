@@ -478,7 +478,7 @@ async fn an_upload_survives_restarts_and_losses() {
     assert_eq!((end.state, end.uploads), (FlowState::Finished, 3));
     assert_eq!(hub.source(), ["{\"Size\":1048699}"]);
     for (n, name, bytes) in [(0, "/small", &content[..10]), (1, "/large", &content[..]), (2, "/empty", &[][..])] {
-        let sha256 = run::hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes));
+        let sha256 = hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes));
         assert_eq!(hub.uploads[&n], (name.to_owned(), bytes.to_vec(), Some(sha256)), "{name}");
     }
 }
@@ -509,4 +509,85 @@ async fn shutdown_keeps_what_was_made_and_a_second_agent_is_refused() {
     let mut hub = Hub::default();
     assert_eq!(hub.rest(&flows).await.state, FlowState::Finished);
     assert_eq!(hub.source(), expected(60));
+}
+
+async fn collect(sources: &[(&str, Option<&str>)], env: &[(&str, serde_json::Value)]) -> Hub {
+    let (flows, _announced) = Flows::open(in_memory(), crate::registry()).unwrap();
+    let source = |(n, (query, precondition)): (usize, &(&str, Option<&str>))| SourceQuery {
+        name: format!("Test/{n}"),
+        query: (*query).to_owned(),
+        precondition: precondition.map(str::to_owned),
+    };
+    flows.start(FlowRequest {
+        sources: sources.iter().enumerate().map(source).collect(),
+        env: env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        ..request(1)
+    });
+    let mut hub = Hub::default();
+    hub.rest(&flows).await;
+    hub
+}
+
+#[tokio::test]
+async fn vql_answers_flows() {
+    let hub = collect(
+        &[
+            ("SELECT _value AS N FROM range(end=Count)", None),
+            ("SELECT 1 AS X FROM scope()", Some("SELECT OS FROM info() WHERE OS = 'no such system'")),
+            ("SELECT 2 AS X FROM scope()", Some("Count = 3")),
+            ("SELECT 3 AS X FROM scope()", Some("Count = 4")),
+            ("LET X = Words[1] SELECT X FROM scope() SELECT no_such_function() AS Y FROM scope()", None),
+        ],
+        &[("Count", 3.into()), ("Words", serde_json::json!(["a", "b"]))],
+    )
+    .await;
+    assert_eq!(hub.end.as_ref().unwrap().state, FlowState::Finished, "{}", hub.log());
+    let rows: Vec<(u16, Vec<String>)> =
+        hub.rows.iter().filter(|(s, _)| **s != StreamId::LOG).map(|(s, rows)| (s.0, rows.clone())).collect();
+    let row = |text: &str| text.to_owned();
+    assert_eq!(
+        rows,
+        [
+            (0, vec![row("{\"N\":0}"), row("{\"N\":1}"), row("{\"N\":2}")]),
+            (2, vec![row("{\"X\":2}")]),
+            (4, vec![row("{\"X\":\"b\"}"), row("{\"Y\":null}")]),
+        ]
+    );
+    let log = hub.log();
+    assert!(log.contains("Test/1 is skipped") && log.contains("Test/3 is skipped"), "{log}");
+    assert!(log.contains("no_such_function") && log.contains("line 1, column"), "{log}");
+}
+
+#[tokio::test]
+async fn a_mistake_in_one_source_runs_none() {
+    let hub = collect(&[("SELECT 1 AS X FROM scope()", None), ("SELECT FROM WHERE", None)], &[]).await;
+    let end = hub.end.as_ref().unwrap();
+    assert!(matches!(&end.state, FlowState::Failed { reason } if reason.contains("Test/1")), "{end:?}");
+    assert!(hub.source().is_empty() && hub.log().contains("Test/1"), "{}", hub.log());
+}
+
+#[tokio::test]
+async fn vql_uploads_through_its_flow() {
+    let query = "SELECT upload(file=Content, accessor='data', name='/x/content') AS U FROM scope()";
+    let hub = collect(&[(query, None)], &[("Content", "hello".into())]).await;
+    assert_eq!(hub.uploads[&0].1, b"hello");
+    assert_eq!(hub.end.as_ref().unwrap().uploads, 1);
+    assert!(
+        hub.source()[0].starts_with("{\"U\":{\"Path\":\"/x/content\",\"Size\":5,\"StoredSize\":5,\"Sha256\":\"2cf2")
+    );
+}
+
+#[test]
+fn side_effects_are_seen_in_queries_and_parameters() {
+    let runner = VqlRunner::new(crate::registry());
+    let with = |query: &str, parameter: &str| {
+        let mut request = request(1);
+        request.sources[0].query = query.into();
+        request.env.push(("P".into(), parameter.into()));
+        runner.has_side_effects(&request)
+    };
+    assert!(with("SELECT * FROM execve(argv='x')", ""));
+    assert!(with("SELECT * FROM `execve`(argv='x')", ""));
+    assert!(with("SELECT eval(func=P) FROM scope()", "x => { SELECT * FROM execve(argv='x') }"));
+    assert!(!with("SELECT * FROM glob(globs='/x/execve2')", "nothing"));
 }

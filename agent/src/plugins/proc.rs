@@ -172,7 +172,7 @@ pub(super) mod tests {
     /// half gone.
     pub(in super::super) fn fake() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let tail = "1 0 0 -1 4194560 5 0 0 0 250 50 0 0 20 0 3 0 5000 8192000 300 18446744073709551615";
+        let tail = "1 0 -1 4194560 5 0 0 0 250 50 0 0 20 0 3 0 5000 8192000 300 18446744073709551615";
         let add = |pid: i64, name: &[u8], ppid: i64, uid: u32, cmdline: &[u8]| {
             let process = dir.path().join(pid.to_string());
             fs::create_dir_all(process.join("fd")).unwrap();
