@@ -306,59 +306,13 @@ impl Parameter {
             },
             "yaml" if trimmed.is_empty() => Ok(Value::Null),
             "yaml" => serde_saphyr::from_str(text).map_err(|e| format!("YAML ({e})")),
-            "csv" | "artifactset" => csv(text),
+            "csv" | "artifactset" => crate::builtin::csv::to_dicts(text),
             "choices" if !trimmed.is_empty() && !self.choices.is_empty() && !self.choices.iter().any(|c| c == text) => {
                 Err(format!("one of {}", self.choices.join(", ")))
             }
             _ => Ok(Value::from(text)),
         }
     }
-}
-
-/// CSV with a line of headers to an array of dicts of text.
-fn csv(text: &str) -> Result<Value, String> {
-    let mut records = csv_records(text)?.into_iter();
-    let Some(headers) = records.next() else { return Ok(Value::array([])) };
-    Ok(Value::array(records.map(|record| {
-        let mut fields = record.into_iter();
-        Value::dict(Dict::of(headers.iter().map(|h| (h.trim(), Value::from(fields.next().unwrap_or_default())))))
-    })))
-}
-
-fn csv_records(text: &str) -> Result<Vec<Vec<String>>, String> {
-    let (mut records, mut record, mut field) = (Vec::new(), Vec::new(), String::new());
-    let mut quoted = false;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.next_if_eq(&'"').is_some() => field.push('"'),
-            '"' if quoted => quoted = false,
-            '"' if field.trim().is_empty() => {
-                field.clear();
-                quoted = true;
-            }
-            _ if quoted => field.push(c),
-            ',' => record.push(std::mem::take(&mut field)),
-            '\r' => {}
-            '\n' => {
-                record.push(std::mem::take(&mut field));
-                let record = std::mem::take(&mut record);
-                // An empty line is no record.
-                if record.iter().any(|f| !f.is_empty()) {
-                    records.push(record);
-                }
-            }
-            _ => field.push(c),
-        }
-    }
-    if quoted {
-        return Err("CSV: a quote is not closed".into());
-    }
-    record.push(field);
-    if record.iter().any(|f| !f.is_empty()) {
-        records.push(record);
-    }
-    Ok(records)
 }
 
 #[derive(Deserialize)]

@@ -98,6 +98,14 @@ impl Row {
         self.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
+    /// The row with each value changed.
+    pub fn map(mut self, change: impl Fn(Value) -> Value) -> Row {
+        for value in &mut self.values {
+            *value = change(std::mem::take(value));
+        }
+        self
+    }
+
     pub fn into_dict(self) -> Dict {
         self.columns.names.iter().cloned().zip(self.values).collect()
     }

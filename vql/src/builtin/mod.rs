@@ -5,6 +5,7 @@ mod access;
 mod aggregates;
 mod chain;
 mod column_filter;
+pub(crate) mod csv;
 mod dict;
 mod encode;
 mod fifo;
@@ -33,6 +34,7 @@ pub fn register(registry: &mut Registry) {
     aggregates::register(registry);
     chain::register(registry);
     column_filter::register(registry);
+    csv::register(registry);
     dict::register(registry);
     encode::register(registry);
     fifo::register(registry);

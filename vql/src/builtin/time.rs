@@ -84,12 +84,17 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 /// The zone that a variable names; UTC without one.
-fn zone(cx: &Context<'_>, variable: &str) -> TimeZone {
+pub(crate) fn zone(cx: &Context<'_>, variable: &str) -> TimeZone {
     let Some(name) = cx.lookup(variable).filter(Value::truth) else { return TimeZone::UTC };
     TimeZone::get(&name.to_text()).unwrap_or_else(|_| {
         cx.error(format!("{variable}: the time zone `{}` is not known here; UTC is used", name.to_text()));
         TimeZone::UTC
     })
+}
+
+/// A time in a zone as RFC 3339.
+pub(crate) fn text(time: &Timestamp, zone: &TimeZone) -> String {
+    layout::format("2006-01-02T15:04:05.999999999Z07:00", &time.to_zoned_datetime(zone.clone()))
 }
 
 /// A time from a value: a time, an epoch (seconds, milli-, micro- or nanoseconds by size), or text.

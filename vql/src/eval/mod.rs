@@ -20,6 +20,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use cache::{LambdaCache, RegexCache, compile_regex};
@@ -177,9 +178,20 @@ impl Execution {
             if self.shared.cancel.is_cancelled() {
                 return ControlFlow::Break(());
             }
-            self.run_statement(statement, &mut |row| emit(index, row.take_row()))?;
+            let zone = self.output_zone();
+            self.run_statement(statement, &mut |row| {
+                let row = row.take_row();
+                emit(index, if let Some(zone) = &zone { row.map(|value| in_zone(value, zone)) } else { row })
+            })?;
         }
         ControlFlow::Continue(())
+    }
+
+    /// The zone that the variable TZ names for the times in the rows; None leaves them in UTC.
+    fn output_zone(&self) -> Option<TimeZone> {
+        let cx = self.root();
+        cx.value_of("TZ").filter(Value::truth)?;
+        Some(crate::builtin::time::zone(&cx, "TZ"))
     }
 
     fn run_statement(&self, statement: &ast::Statement, emit: &mut dyn FnMut(&dyn RowView) -> Flow) -> Flow {
@@ -237,6 +249,18 @@ impl Drop for Execution {
 impl fmt::Debug for Execution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Execution({:?})", self.shared.registry)
+    }
+}
+
+/// The value with its times as text in a zone.
+fn in_zone(value: Value, zone: &TimeZone) -> Value {
+    match value {
+        Value::Time(time) => Value::from(crate::builtin::time::text(&time, zone)),
+        Value::Array(items) => Value::array(items.iter().map(|item| in_zone(item.clone(), zone))),
+        Value::Dict(dict) => {
+            Value::dict(dict.iter().map(|(key, item)| (key.clone(), in_zone(item.clone(), zone))).collect())
+        }
+        other => other,
     }
 }
 

@@ -20,7 +20,7 @@ const BREAK: Flow = ControlFlow::Break(());
 /// Runs `select` in the scope of `cx`. Break when `emit` broke or the query was cancelled; LIMIT is no Break.
 pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) -> Flow {
     let Some(cx) = cx.deeper(select.span) else { return CONTINUE };
-    let mut left = match &select.limit {
+    let limit = match &select.limit {
         None => u64::MAX,
         Some(limit) => match cx.materialize(limit.eval(&cx)).as_int() {
             Some(n) => u64::try_from(n).unwrap_or(0),
@@ -30,9 +30,10 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
             }
         },
     };
-    if left == 0 {
+    if limit == 0 {
         return CONTINUE;
     }
+    let mut left = limit;
     let aggregates = Aggregates::default();
     let cx = cx.with_aggregates(&aggregates);
     let counts = Counts::default();
@@ -49,7 +50,7 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
     if !select.group_by.is_empty() {
         grouped(&cx, select, &counts, &mut limited);
     } else if !select.order_by.is_empty() {
-        sorted(&cx, select, &counts, &mut limited);
+        sorted(&cx, select, &counts, limit, &mut limited);
     } else {
         let _ = plain(&cx, select, &counts, &mut |_, row| limited(row));
     }
@@ -230,16 +231,22 @@ impl RowView for SelectRow<'_> {
     }
 }
 
-fn sorted(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitView<'_>) {
+fn sorted(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64, emit: &mut EmitView<'_>) {
+    // With a LIMIT only the rows that may still come out are kept: twice as many, so that sorting is seldom.
+    let most = usize::try_from(limit).ok().filter(|n| *n <= MAX_KEPT).unwrap_or(usize::MAX);
     let mut held = Held::default();
     let mut rows: Vec<(Vec<Value>, Row)> = Vec::new();
     let _ = plain(cx, select, counts, &mut |input, view| {
         let keys = held::sort_keys(cx, &select.order_by, input, view);
         let row = view.to_row();
-        if !held.admit(cx, select.span, "ORDER BY", held::size(&row)) {
+        if most == usize::MAX && !held.admit(cx, select.span, "ORDER BY", held::size(&row)) {
             return BREAK;
         }
         rows.push((keys, row));
+        if most != usize::MAX && rows.len() >= 2 * most + 64 {
+            held::sort(&mut rows, &select.order_by);
+            rows.truncate(most);
+        }
         CONTINUE
     });
     if cx.cancelled() {
@@ -248,6 +255,9 @@ fn sorted(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitVie
     held::sort(&mut rows, &select.order_by);
     let _ = rows.into_iter().try_for_each(|(_, row)| emit(&row));
 }
+
+/// Up to this LIMIT, ORDER BY keeps just the first rows.
+const MAX_KEPT: usize = 10_000;
 
 struct Group {
     aggregates: Aggregates,
