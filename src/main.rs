@@ -1,6 +1,6 @@
 //! The one binary: the verbs of the command line, each arm one call.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "what a hub and an agent run with is for the verbs that run them"))]
+mod assets;
 mod config;
 mod verbs;
 
@@ -27,6 +27,11 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   swoop config generate --output server.yaml
   swoop --config server.yaml config client > client.yaml
+  swoop --config server.yaml user add alice
+  swoop --config server.yaml frontend
+  swoop --config client.yaml client
+  swoop query \"SELECT * FROM pslist()\"
+  swoop demo
 
 Logs go to standard error; SWOOP_LOG sets what is logged, such as debug or warn,quinn=debug.";
 
@@ -35,6 +40,30 @@ enum Verb {
     /// Make, divide, show and renew the configuration
     #[command(subcommand)]
     Config(verbs::config::ConfigVerb),
+    /// Run the hub
+    #[command(alias = "hub")]
+    Frontend,
+    /// Run the agent on this endpoint
+    #[command(alias = "agent")]
+    Client(verbs::client::Client),
+    /// Run VQL on this machine
+    #[command(after_help = verbs::query::EXAMPLES)]
+    Query(verbs::query::Query),
+    /// Ask every client that is online, and print the rows as they come
+    #[command(after_help = verbs::hunt::EXAMPLES)]
+    Hunt(verbs::hunt::Hunt),
+    /// Who may use the page
+    #[command(subcommand)]
+    User(verbs::user::UserVerb),
+    /// Built-in artifacts, and the layout of VQL
+    #[command(subcommand)]
+    Artifacts(verbs::artifacts::ArtifactsVerb),
+    /// Run a swarm of agents against a hub, and measure
+    #[command(after_help = verbs::loadtest::EXAMPLES)]
+    Loadtest(verbs::loadtest::Loadtest),
+    /// Start a hub, a swarm and one real agent, and print where to look
+    #[command(after_help = verbs::demo::EXAMPLES)]
+    Demo(verbs::demo::Demo),
     /// Print the script by which a shell completes the verbs
     #[command(after_help = "Example:\n  swoop completions bash > /etc/bash_completion.d/swoop")]
     Completions { shell: clap_complete::Shell },
@@ -57,6 +86,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let file = cli.config.as_deref();
     match cli.verb {
         Verb::Config(verb) => verbs::config::run(verb, file),
+        Verb::Frontend => verbs::frontend::run(file),
+        Verb::Client(arguments) => verbs::client::run(&arguments, file),
+        Verb::Query(arguments) => verbs::query::run(&arguments),
+        Verb::Hunt(arguments) => verbs::hunt::run(arguments, file),
+        Verb::User(verb) => verbs::user::run(verb, file),
+        Verb::Artifacts(verb) => verbs::artifacts::run(verb),
+        Verb::Loadtest(arguments) => verbs::loadtest::run(arguments),
+        Verb::Demo(arguments) => verbs::demo::run(&arguments),
         Verb::Completions { shell } => verbs::completions::run(Cli::command(), shell),
     }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod api_client;
+mod endpoint;
 mod plan;
 mod process;
 mod report;
@@ -22,7 +23,7 @@ use protocol::{
 
 pub use self::{
     api_client::{ApiClient, Live},
-    plan::{Member, Plan, Transports},
+    plan::{Engine, Member, Plan, Transports},
     process::Usage,
     report::{Quantiles, Report},
     swarm::{Swarm, Target},
@@ -31,15 +32,20 @@ pub use self::{
 /// The query of a hunt that stubs answer.
 const STUB_QUERY: &str = "SELECT * FROM pslist()";
 
-/// Runs the whole of a load test. `hub_pid` is the hub's process where it runs on this machine.
-pub async fn run(plan: Plan, target: Target, api: &ApiClient, hub_pid: Option<u32>) -> anyhow::Result<Report> {
+/// Runs the whole of a load test; `query` is what the hunt asks. `hub_pid` is the hub's process where it runs on this machine.
+pub async fn run(
+    plan: Plan,
+    query: Option<&str>,
+    target: Target,
+    api: &ApiClient,
+    hub_pid: Option<u32>,
+) -> anyhow::Result<Report> {
     let hub_usage = || hub_pid.and_then(Usage::of);
     let before = hub_usage();
     let own_before = Usage::of(std::process::id()).map_or(0.0, |usage| usage.cpu_s);
     let timeout = Duration::from_secs(plan.timeout_s);
     let clients = plan.clients;
     let transport = plan.transports.name();
-    let query = plan.query.clone();
 
     let swarm = Swarm::start(plan, target)?;
     let enrolled = tokio::time::timeout(timeout, swarm.enrolled()).await;
@@ -53,7 +59,7 @@ pub async fn run(plan: Plan, target: Target, api: &ApiClient, hub_pid: Option<u3
     let idle = hub_usage();
 
     let hunt = NewHunt {
-        collection: Collection::of_query(query.as_deref().unwrap_or(STUB_QUERY)),
+        collection: Collection::of_query(query.unwrap_or(STUB_QUERY)),
         condition: Condition::default(),
         expires_s: 0,
         online_only: true,

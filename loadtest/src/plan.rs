@@ -9,8 +9,7 @@ pub struct Plan {
     pub transports: Transports,
     /// The same seed gives the same names, the same mix of transports, and the same rows.
     pub seed: u64,
-    /// Answered by the real VQL engine; without it a stub answers with [`Plan::rows`] rows.
-    pub query: Option<String>,
+    pub engine: Engine,
     /// Rows of each stub's answer.
     pub rows: u32,
     /// Attempts to connect that are under way at once.
@@ -25,12 +24,21 @@ impl Default for Plan {
             clients: 200,
             transports: Transports::One(Transport::Quic),
             seed: 1,
-            query: None,
+            engine: Engine::Stub,
             rows: 1,
             connecting: 128,
             timeout_s: 120,
         }
     }
+}
+
+/// What answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Engine {
+    /// Nothing is evaluated: [`Plan::rows`] rows out of the seed, whatever the query.
+    Stub,
+    /// The agent's own VQL; `info()` and `pslist()` show an endpoint that the seed made up.
+    Vql,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,7 +1,7 @@
 //! Many agents in one process, each with its own key and certificate, on the real link and the real transports.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -28,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     answer::StubFlow,
-    plan::{Member, Plan},
+    endpoint,
+    plan::{Engine, Member, Plan},
 };
 
 /// Where the swarm goes.
@@ -72,7 +73,6 @@ struct Shared {
     changed: watch::Sender<()>,
     facts: Mutex<Facts>,
     last_failure: Mutex<Option<String>>,
-    registry: Option<Arc<vql::Registry>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -97,7 +97,6 @@ impl Swarm {
             .map(|_| agent::transport::client_endpoint().map(Dialer::with_endpoint))
             .collect::<Result<_, _>>()?;
         let (phase, wait) = watch::channel(Phase::Enrol);
-        let registry = plan.query.as_ref().map(|_| agent::registry());
         let shared = Arc::new(Shared {
             connecting: Semaphore::new(plan.connecting),
             target,
@@ -111,7 +110,6 @@ impl Swarm {
             changed: watch::Sender::new(()),
             facts: Mutex::default(),
             last_failure: Mutex::default(),
-            registry,
             plan,
         });
         let mut members = JoinSet::new();
@@ -233,7 +231,7 @@ async fn try_live(shared: &Arc<Shared>, index: usize, mut phase: watch::Receiver
     let identity = Identity::generate()?;
     let authority = &shared.target.authority;
     let enrol = ToHub::Enrol { nonce: shared.target.nonce.clone(), request: identity.signing_request()? };
-    let mut answers = Answers::new(shared)?;
+    let mut answers = Answers::new(shared, &member)?;
     let mut tls = AgentTls::new(authority, None)?;
     let mut enrolled = false;
     let mut pause = Duration::from_millis(200);
@@ -287,12 +285,12 @@ enum Answers {
 }
 
 impl Answers {
-    fn new(shared: &Shared) -> anyhow::Result<Self> {
-        Ok(match &shared.registry {
-            None => Self::Stub { rows: shared.plan.rows, flows: HashMap::new() },
-            Some(registry) => {
+    fn new(shared: &Shared, member: &Member) -> anyhow::Result<Self> {
+        Ok(match shared.plan.engine {
+            Engine::Stub => Self::Stub { rows: shared.plan.rows, flows: HashMap::new() },
+            Engine::Vql => {
                 let config = FlowsConfig { max_running: 2, ..FlowsConfig::default() };
-                let (flows, announced) = Flows::open(config, Arc::clone(registry))?;
+                let (flows, announced) = Flows::open(config, endpoint::registry(member))?;
                 Self::Engine { flows, announced }
             }
         })
@@ -382,18 +380,14 @@ async fn hear(
         },
         Answers::Stub { rows, flows } => match message {
             ToAgent::StartFlow(request) => {
-                if !flows.contains_key(&request.flow_id) {
-                    let flow = StubFlow::new(&request, *rows);
+                if let Entry::Vacant(place) = flows.entry(request.flow_id) {
                     shared.add(&shared.open_flows, 1);
-                    send(&flow, member, connection).await?;
-                    flows.insert(request.flow_id, flow);
+                    send(place.insert(StubFlow::new(&request, *rows)), member, connection).await?;
                 }
             }
             ToAgent::Stored { flow_id, stream, next_row } => {
-                if let Some(flow) = flows.get_mut(&flow_id)
-                    && !flow.all_stored()
-                    && flow.stored(stream, next_row)
-                {
+                let newly_all = |flow: &mut StubFlow| !flow.all_stored() && flow.stored(stream, next_row);
+                if flows.get_mut(&flow_id).is_some_and(newly_all) {
                     shared.record(|facts| &mut facts.stored, flow_id).await;
                 }
             }

@@ -111,7 +111,7 @@ fn rotate_keys(file: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// Writes a secrets file that was not there.
-fn create(file: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn create(file: &Path, text: &str) -> anyhow::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

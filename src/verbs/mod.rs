@@ -1,7 +1,17 @@
 //! The verbs of the command line, a file each.
 
+pub(crate) mod artifacts;
+pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod frontend;
+pub(crate) mod hunt;
+pub(crate) mod loadtest;
+mod local_hub;
+mod process;
+pub(crate) mod query;
+pub(crate) mod user;
 
 use std::io::{self, Write};
 
