@@ -135,7 +135,6 @@ impl Spool {
             usage: self.usage.clone(),
             segment_bytes: self.segment_bytes,
             records: BTreeMap::new(),
-            order: BTreeMap::new(),
             next_seq: 0,
             live_bytes: 0,
             segments: VecDeque::new(),
@@ -172,14 +171,10 @@ impl Spool {
                 torn = true;
                 file.set_len(whole)?;
             }
-            queue.segments.push_back(Segment { number, bytes: whole, live: 0 });
+            let live = queue.records.values().filter(|r| r.segment == number).count();
+            queue.segments.push_back(Segment { number, bytes: whole, live });
             queue.usage.add(whole);
             queue.next_segment = number + 1;
-        }
-        for record in queue.records.values() {
-            if let Some(segment) = queue.segments.iter_mut().find(|s| s.number == record.segment) {
-                segment.live += 1;
-            }
         }
         // What is written next starts a segment of its own: appending behind a cut would need the file open for good.
         queue.release_segments();
@@ -260,22 +255,6 @@ pub(crate) enum Kind {
     Chunk { upload: u32, offset: u64, name: String, end: Option<UploadEnd> },
 }
 
-/// What a record is part of: its records are made, and stored by the hub, in order.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Line {
-    Stream(StreamId),
-    Upload(u32),
-}
-
-impl Kind {
-    fn line(&self) -> Line {
-        match self {
-            Self::Rows { stream, .. } => Line::Stream(*stream),
-            Self::Chunk { upload, .. } => Line::Upload(*upload),
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
 struct Record {
     kind: Kind,
@@ -303,8 +282,6 @@ pub(crate) struct FlowSpool {
     usage: Arc<Usage>,
     segment_bytes: u64,
     records: BTreeMap<u64, Record>,
-    /// The records of each stream and upload, in their order.
-    order: BTreeMap<Line, VecDeque<u64>>,
     next_seq: u64,
     live_bytes: u64,
     segments: VecDeque<Segment>,
@@ -394,9 +371,7 @@ impl FlowSpool {
         // Part of an upload is of no use to anyone.
         let unfinished: Vec<u32> =
             self.state.uploads.iter().filter(|(_, made)| made.sha256.is_none()).map(|(upload, _)| *upload).collect();
-        for upload in unfinished {
-            self.drop_front(Line::Upload(upload), |_| true);
-        }
+        self.drop_records(|kind| matches!(kind, Kind::Chunk { upload, .. } if unfinished.contains(upload)));
         self.state.uploads.retain(|_, made| made.sha256.is_some());
         let written = self.append(&Entry::End(end.clone()), None, &[]);
         self.state.end = Some(end);
@@ -437,25 +412,37 @@ impl FlowSpool {
         let known = self.stored.entry(stream).or_default();
         *known = next_row.max(*known);
         let next_row = *known;
-        self.drop_front(Line::Stream(stream), |record| {
-            matches!(record.kind, Kind::Rows { first_row, rows, .. } if first_row + u64::from(rows) <= next_row)
+        self.drop_records(|kind| {
+            matches!(kind, Kind::Rows { stream: s, first_row, rows, .. }
+                if *s == stream && first_row + u64::from(*rows) <= next_row)
         });
     }
 
-    /// The hub has every byte of the upload before `stored`, or all of it.
-    pub(crate) fn upload_stored(&mut self, upload: u32, stored: u64, done: bool) {
-        self.drop_front(Line::Upload(upload), |record| {
-            // The last chunk also carries the end, which is stored only when all is done.
-            matches!(&record.kind, Kind::Chunk { offset, end, .. }
-                if done || (end.is_none() && offset + u64::from(record.len) <= stored))
-        });
+    /// The hub has every byte of the upload before `offset`, or all of it.
+    pub(crate) fn upload_stored(&mut self, upload: u32, offset: u64, done: bool) {
+        let mut ends = BTreeMap::new();
+        for (seq, record) in &self.records {
+            if let Kind::Chunk { upload: u, offset, .. } = &record.kind
+                && *u == upload
+            {
+                ends.insert(*seq, offset + u64::from(record.len));
+            }
+        }
+        let gone: Vec<u64> = ends
+            .into_iter()
+            .filter(|(seq, end)| {
+                // The last chunk also carries the end, which is stored only when all is done.
+                let last = matches!(self.records.get(seq).map(|r| &r.kind), Some(Kind::Chunk { end: Some(_), .. }));
+                done || (*end <= offset && !last)
+            })
+            .map(|(seq, _)| seq)
+            .collect();
+        self.drop_seqs(&gone);
     }
 
     /// Forgets what waits; what was made counts only as far as the hub has it. For a spool that cannot be read.
     pub(crate) fn give_up(&mut self) {
-        for line in self.order.keys().copied().collect::<Vec<_>>() {
-            self.drop_front(line, |_| true);
-        }
+        self.drop_records(|_| true);
         for (stream, made) in &mut self.state.streams {
             made.rows = made.rows.min(self.stored.get(stream).copied().unwrap_or(0));
         }
@@ -467,20 +454,14 @@ impl FlowSpool {
         self.writer = None;
         self.reader = None;
         self.records.clear();
-        self.order.clear();
-        self.usage.remove(self.held());
         self.live_bytes = 0;
+        self.usage.remove(self.segments.iter().map(|segment| segment.bytes).sum());
         self.segments.clear();
         if let Some(dir) = self.dir.take()
             && let Err(error) = fs::remove_dir_all(&dir)
         {
             tracing::warn!(path = %dir.display(), %error, "a flow's spool cannot be deleted");
         }
-    }
-
-    /// What this flow takes of the bound.
-    fn held(&self) -> u64 {
-        if self.dir.is_some() { self.segments.iter().map(|segment| segment.bytes).sum() } else { self.live_bytes }
     }
 
     fn append(&mut self, entry: &Entry, kind: Option<Kind>, data: &[u8]) -> io::Result<()> {
@@ -497,7 +478,9 @@ impl FlowSpool {
             (0, 0, Some(Bytes::copy_from_slice(data)))
         };
         if let Some(kind) = kind {
-            self.insert(Record { kind, len, segment, at, memory });
+            self.records.insert(self.next_seq, Record { kind, len, segment, at, memory });
+            self.next_seq += 1;
+            self.live_bytes += u64::from(len);
             if self.dir.is_some()
                 && let Some(segment) = self.segments.back_mut()
             {
@@ -550,17 +533,16 @@ impl FlowSpool {
         Ok(at)
     }
 
-    /// Drops the first records of a line, as long as they are `gone`.
-    fn drop_front(&mut self, line: Line, gone: impl Fn(&Record) -> bool) {
-        let Some(seqs) = self.order.get_mut(&line) else { return };
-        let (mut freed, mut dropped) = (0, false);
-        while let Some(seq) = seqs.front()
-            && self.records.get(seq).is_none_or(&gone)
-        {
-            let record = self.records.remove(seq);
-            seqs.pop_front();
-            let Some(record) = record else { continue };
-            dropped = true;
+    fn drop_records(&mut self, gone: impl Fn(&Kind) -> bool) {
+        let seqs: Vec<u64> =
+            self.records.iter().filter(|(_, record)| gone(&record.kind)).map(|(seq, _)| *seq).collect();
+        self.drop_seqs(&seqs);
+    }
+
+    fn drop_seqs(&mut self, seqs: &[u64]) {
+        let mut freed = 0;
+        for seq in seqs {
+            let Some(record) = self.records.remove(seq) else { continue };
             self.live_bytes -= u64::from(record.len);
             if self.dir.is_none() {
                 freed += u64::from(record.len);
@@ -568,23 +550,13 @@ impl FlowSpool {
                 segment.live -= 1;
             }
         }
-        if seqs.is_empty() {
-            self.order.remove(&line);
-        }
         if freed > 0 {
             self.usage.remove(freed);
         }
-        if dropped {
+        if !seqs.is_empty() {
             self.release_segments();
             self.retire_idle_segment();
         }
-    }
-
-    fn insert(&mut self, record: Record) {
-        self.order.entry(record.kind.line()).or_default().push_back(self.next_seq);
-        self.live_bytes += u64::from(record.len);
-        self.records.insert(self.next_seq, record);
-        self.next_seq += 1;
     }
 
     /// Deletes the segments, all but the last, in which nothing waits any more.
@@ -657,13 +629,14 @@ impl FlowSpool {
                 return;
             }
             Entry::End(end) => {
-                for (upload, made) in &self.state.uploads {
-                    if made.sha256.is_none() {
-                        for seq in self.order.remove(&Line::Upload(*upload)).unwrap_or_default() {
-                            self.live_bytes -= self.records.remove(&seq).map_or(0, |record| u64::from(record.len));
-                        }
-                    }
-                }
+                let whole = |upload: &u32, state: &Snapshot| {
+                    state.uploads.get(upload).is_some_and(|made| made.sha256.is_some())
+                };
+                self.records.retain(|_, record| match &record.kind {
+                    Kind::Chunk { upload, .. } => whole(upload, &self.state),
+                    Kind::Rows { .. } => true,
+                });
+                self.live_bytes = self.records.values().map(|record| u64::from(record.len)).sum();
                 self.state.uploads.retain(|_, made| made.sha256.is_some());
                 self.state.end = Some(end);
                 return;
@@ -684,13 +657,17 @@ impl FlowSpool {
                 Kind::Chunk { upload, offset, name, end }
             }
         };
-        self.insert(Record { kind, len, segment, at, memory: None });
+        self.records.insert(self.next_seq, Record { kind, len, segment, at, memory: None });
+        self.next_seq += 1;
+        self.live_bytes += u64::from(len);
     }
 }
 
 impl Drop for FlowSpool {
     fn drop(&mut self) {
-        self.usage.remove(self.held());
+        let held: u64 =
+            if self.dir.is_some() { self.segments.iter().map(|segment| segment.bytes).sum() } else { self.live_bytes };
+        self.usage.remove(held);
     }
 }
 

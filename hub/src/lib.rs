@@ -3,67 +3,199 @@
 //! [`Hub`] is the whole of it without sockets: listeners bring agents by [`Hub::connect`] and [`Hub::enrol`], the
 //! interface for people calls the rest. Calls for people read and write files: in async code, make them on a blocking
 //! thread.
+//!
+//! Locks are short and held across no wait and no file. Where two are held, the order is: `clients.labels`,
+//! `hunt.record`, `hunt.journal`, `hunt.arrivals`, then any of `clients.records`, `hunts.all`, `hunt.table`,
+//! `flows.table`, `sessions.live`, a session's queue. Three of them guard a file and are held while it is used:
+//! `clients.labels`, `hunt.record`, `hunt.journal`; and `hunt.arrivals` while an index is first read.
 
 pub mod api;
+mod artifacts;
 pub mod auth;
+mod clients;
+mod clock;
 mod config;
+mod enrolment;
 mod error;
+mod events;
+mod flows;
+mod hunts;
+mod ingest;
+mod keeper;
+mod launcher;
 pub mod listener;
+mod people;
 mod sessions;
+mod store;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
-
-use protocol::{
-    ClientId, FlowId, HuntId,
-    api::{
-        ArtifactSummary, ClientDetail, ClientPage, ClientSummary, FlowSummary, HubStatus, HuntClientPage,
-        HuntClientState, HuntSummary, LabelChange, NewHunt, RowPageText, UploadSummary,
+use std::{
+    collections::HashSet,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    collection::{Collection, StreamId},
+    thread::{self, JoinHandle},
+};
+
+use parking_lot::Mutex;
+use protocol::{
+    ClientId, FlowId,
+    collection::{ArtifactRequest, Collection, Limits},
     message::{Hello, Refuse, RefuseCode, ToHub},
 };
-use tokio::sync::watch;
+
+use artifacts::{Artifacts, INTERROGATION};
+use clients::{Clients, clip_name};
+use clock::now_ms;
+use events::Events;
+use flows::{Flow, FlowHead, Flows};
+use hunts::Hunts;
+use ingest::{Intake, Shard, Task};
+use keeper::Keeper;
+use launcher::Compiled;
+use sessions::{Live, Sessions, address_text};
+use store::{Journal, Store};
 
 pub use config::Config;
 pub use error::{HubError, OpenError, SessionError};
+pub use people::HuntAction;
 pub use sessions::{Outbound, Session};
 
-/// What a person does to a hunt.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HuntAction {
-    Run,
-    Pause,
-    Stop,
+/// A running hub. Clones are the same hub; when the last is dropped it stops as after [`Hub::shutdown`].
+#[derive(Clone, Debug)]
+pub struct Hub {
+    inner: Arc<Inner>,
+    running: Arc<Running>,
 }
 
-/// A running hub. Clones are the same hub.
-#[derive(Clone, Debug)]
-pub struct Hub(Arc<Inner>);
-
+/// What the writer threads and the front share.
 #[derive(Debug)]
 struct Inner {
     config: Config,
-    sessions: sessions::Sessions,
-    changed: watch::Sender<u64>,
+    store: Store,
+    artifacts: Artifacts,
+    clients: Clients,
+    sessions: Sessions,
+    flows: Flows,
+    hunts: Hunts,
+    events: Events,
+    intakes: Vec<Arc<Intake>>,
+    /// What a new client is asked, compiled once.
+    interrogation: Option<(Collection, Arc<Compiled>)>,
+    audit: Mutex<Journal>,
+    /// Clients whose record is newer than their file.
+    dirty: Mutex<HashSet<ClientId>>,
+    started_ms: u64,
+    /// Rows received and not yet on disk.
+    behind: AtomicU64,
+    stopping: AtomicBool,
+    sick: AtomicBool,
+    health: Mutex<String>,
+}
+
+/// The threads; dropped after everybody who could give them work.
+#[derive(Debug)]
+struct Running {
+    inner: Arc<Inner>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    keeper: Keeper,
 }
 
 impl Hub {
     /// Opens the datastore, repairs what a crash left behind, and starts the writers.
     pub fn open(config: Config) -> Result<Self, OpenError> {
-        Ok(Self(Arc::new(Inner { config, sessions: Default::default(), changed: watch::Sender::new(0) })))
+        let shards = match config.shards {
+            0 => thread::available_parallelism().map_or(1, usize::from).min(8),
+            some => some,
+        };
+        let store = Store::open(config.datastore.clone(), shards)?;
+        let paths = store.paths.clone();
+        let artifacts = Artifacts::load(&paths);
+        let interrogation = Self::compile_interrogation(&artifacts);
+        let audit = Journal::open(&paths.audit(), |_| {}).map_err(|source| OpenError::Io {
+            path: paths.audit(),
+            what: "open",
+            source,
+        })?;
+        let inner = Arc::new(Inner {
+            clients: Clients::load(&paths)?,
+            hunts: Hunts::load(&paths, store.shards)?,
+            sessions: Sessions::default(),
+            flows: Flows::default(),
+            events: Events::new(),
+            intakes: (0..store.shards).map(|_| Arc::new(Intake::new())).collect(),
+            artifacts,
+            interrogation,
+            audit: Mutex::new(audit),
+            dirty: Mutex::default(),
+            started_ms: now_ms(),
+            behind: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            sick: AtomicBool::new(false),
+            health: Mutex::default(),
+            config,
+            store,
+        });
+        let start = |name: String, run: Box<dyn FnOnce() + Send>| {
+            let source = |source| OpenError::Io { path: paths.root().into(), what: "start a writer thread", source };
+            thread::Builder::new().name(name).spawn(run).map_err(source)
+        };
+        let running =
+            Arc::new(Running { inner: Arc::clone(&inner), threads: Mutex::default(), keeper: Keeper::default() });
+        for (number, intake) in inner.intakes.iter().enumerate() {
+            let shard = Shard::new(number, Arc::clone(&inner), Arc::clone(intake));
+            running.threads.lock().push(start(format!("writer-{number}"), Box::new(move || shard.run()))?);
+        }
+        let (keeper, keeps) = (running.keeper.clone(), Arc::clone(&inner));
+        running.threads.lock().push(start("keeper".into(), Box::new(move || keeper.run(&keeps)))?);
+        tracing::info!(
+            datastore = %paths.root().display(),
+            clients = inner.clients.count(),
+            hunts = inner.hunts.all().len(),
+            writers = inner.store.shards,
+            "the datastore is open"
+        );
+        Ok(Self { inner, running })
+    }
+
+    fn compile_interrogation(artifacts: &Artifacts) -> Option<(Collection, Arc<Compiled>)> {
+        artifacts.get(INTERROGATION)?;
+        let collection = Collection {
+            artifacts: vec![ArtifactRequest { name: INTERROGATION.into(), parameters: Default::default() }],
+            limits: Limits { timeout_s: 60, ..Limits::default() },
+            description: "interrogation".into(),
+        };
+        match launcher::compile(artifacts, &collection) {
+            Ok(compiled) => Some((collection, Arc::new(compiled))),
+            Err(error) => {
+                tracing::error!(%error, "{INTERROGATION} cannot be used: clients are taken at their word");
+                None
+            }
+        }
     }
 
     pub fn config(&self) -> &Config {
-        &self.0.config
+        &self.inner.config
     }
 
-    /// Ends all sessions, stores what they sent, and writes what is only in memory. Returns when that is done.
-    pub async fn shutdown(&self) {}
+    /// Ends all sessions, stores what they sent, and writes what is only in memory. Returns when that is done; agents
+    /// are told by the frames that their [`Outbound`]s still give out.
+    pub async fn shutdown(&self) {
+        let running = Arc::clone(&self.running);
+        // A panic there was a writer's, and was reported.
+        let _ = tokio::task::spawn_blocking(move || running.stop()).await;
+    }
 
     /// Turns an agent's signing request into its certificate (DER), if the nonce is right.
     pub fn enrol(&self, nonce: &str, request_der: &[u8], from: SocketAddr) -> Result<Vec<u8>, Refuse> {
-        let _ = (nonce, request_der, from);
-        Err(Refuse { code: RefuseCode::Busy, text: "the hub is starting".into() })
+        if self.inner.stopping.load(Ordering::Acquire) {
+            return Err(Refuse { code: RefuseCode::Busy, text: STOPPING.into() });
+        }
+        let config = &self.inner.config;
+        enrolment::enrol(&config.authority, &config.nonce, nonce, request_der, from)
     }
 
     /// A client's session begins; an older session of the same client is ended. `transport` is `quic`, `websocket`
@@ -75,163 +207,175 @@ impl Hub {
         transport: &'static str,
         from: SocketAddr,
     ) -> (Session, Outbound) {
-        let _ = (hello, transport, from);
-        Session::new(self.clone(), self.0.sessions.open(client))
-    }
-
-    pub(crate) fn disconnected(&self, live: &sessions::Live) {
-        self.0.sessions.forget(live);
-    }
-
-    pub(crate) async fn received(&self, live: &Arc<sessions::Live>, message: ToHub) -> Result<(), SessionError> {
-        let _ = (live, message);
-        Ok(())
-    }
-
-    pub fn status(&self) -> HubStatus {
-        HubStatus {
-            version: env!("CARGO_PKG_VERSION").into(),
-            started_ms: 0,
-            clients: 0,
-            online: self.0.sessions.count() as u64,
-            behind: 0,
-            health: "ok".into(),
+        let inner = &self.inner;
+        let new = inner.clients.update(client, |record| {
+            let said = |text: &str, have: &mut String| {
+                let text = clip_name(text);
+                if !text.is_empty() && *have != text {
+                    *have = text;
+                }
+            };
+            said(&hello.hostname, &mut record.hostname);
+            said(&hello.os.to_ascii_lowercase(), &mut record.os);
+            said(&hello.agent_version, &mut record.agent_version);
+            record.address = address_text(from);
+            record.transport = Some(transport.into());
+            record.last_seen_ms = now_ms();
+        });
+        let live = inner.sessions.open(client);
+        tracing::debug!(%client, transport, %from, new, "session");
+        let task = Task::Connected { live: Arc::clone(&live), flows: hello.flows.clone(), new };
+        if inner.stopping.load(Ordering::Acquire) || !inner.intake(client).push(task) {
+            live.end(STOPPING, RETRY_MS);
         }
+        inner.dirty.lock().insert(client);
+        inner.events.clients.happened();
+        inner.events.status.happened();
+        Session::new(self.clone(), live)
     }
 
-    /// Clients that match all words of `q`, by host name; see [`ClientPage`].
-    pub fn clients(&self, q: &str, offset: u64, limit: u32) -> Result<ClientPage, HubError> {
-        let _ = (q, offset, limit);
-        Ok(ClientPage { total: 0, clients: vec![] })
+    /// The session's connection is gone.
+    fn disconnected(&self, live: &Arc<Live>) {
+        let inner = &self.inner;
+        live.end("the connection is gone", 0);
+        if !inner.sessions.forget(live) {
+            return;
+        }
+        inner.clients.update(live.client, |record| record.last_seen_ms = now_ms());
+        inner.dirty.lock().insert(live.client);
+        inner.intake(live.client).push(Task::Disconnected { client: live.client });
+        inner.events.clients.happened();
+        inner.events.status.happened();
     }
 
-    pub fn client(&self, client: ClientId) -> Result<ClientDetail, HubError> {
-        Err(HubError::not_found(client))
-    }
-
-    pub fn change_labels(&self, client: ClientId, change: &LabelChange, who: &str) -> Result<ClientSummary, HubError> {
-        let _ = (change, who);
-        Err(HubError::not_found(client))
-    }
-
-    pub fn start_flow(&self, client: ClientId, collection: Collection, creator: &str) -> Result<FlowSummary, HubError> {
-        let _ = (collection, creator);
-        Err(HubError::not_found(client))
-    }
-
-    /// Newest first.
-    pub fn flows(&self, client: ClientId) -> Result<Vec<FlowSummary>, HubError> {
-        Err(HubError::not_found(client))
-    }
-
-    pub fn flow(&self, client: ClientId, flow: FlowId) -> Result<FlowSummary, HubError> {
-        let _ = flow;
-        Err(HubError::not_found(client))
-    }
-
-    pub fn cancel_flow(&self, client: ClientId, flow: FlowId, who: &str) -> Result<FlowSummary, HubError> {
-        let _ = (flow, who);
-        Err(HubError::not_found(client))
-    }
-
-    /// Rows `from ..`, at most `limit` of them and about 4 MiB, at least one if there is one.
-    pub fn flow_rows(
-        &self,
-        client: ClientId,
-        flow: FlowId,
-        stream: StreamId,
-        from: u64,
-        limit: u32,
-    ) -> Result<RowPageText, HubError> {
-        let _ = (flow, stream, from, limit);
-        Err(HubError::not_found(client))
-    }
-
-    /// The file of an upload, as far as it came.
-    pub fn flow_upload(
-        &self,
-        client: ClientId,
-        flow: FlowId,
-        upload: u32,
-    ) -> Result<(UploadSummary, PathBuf), HubError> {
-        let _ = (flow, upload);
-        Err(HubError::not_found(client))
-    }
-
-    pub fn create_hunt(&self, hunt: NewHunt, creator: &str) -> Result<HuntSummary, HubError> {
-        let _ = (hunt, creator);
-        Err(HubError::Stopping)
-    }
-
-    /// Newest first.
-    pub fn hunts(&self) -> Vec<HuntSummary> {
-        Vec::new()
-    }
-
-    pub fn hunt(&self, hunt: HuntId) -> Result<HuntSummary, HubError> {
-        Err(HubError::not_found(hunt))
-    }
-
-    pub fn set_hunt(&self, hunt: HuntId, action: HuntAction, who: &str) -> Result<HuntSummary, HubError> {
-        let _ = (action, who);
-        Err(HubError::not_found(hunt))
-    }
-
-    pub fn hunt_clients(
-        &self,
-        hunt: HuntId,
-        state: Option<HuntClientState>,
-        offset: u64,
-        limit: u32,
-    ) -> Result<HuntClientPage, HubError> {
-        let _ = (state, offset, limit);
-        Err(HubError::not_found(hunt))
-    }
-
-    /// Rows of all clients in the order in which they came to disk; limits as in [`Self::flow_rows`].
-    pub fn hunt_rows(&self, hunt: HuntId, source: u16, from: u64, limit: u32) -> Result<RowPageText, HubError> {
-        let _ = (source, from, limit);
-        Err(HubError::not_found(hunt))
-    }
-
-    pub fn artifacts(&self) -> Vec<ArtifactSummary> {
-        Vec::new()
-    }
-
-    /// Notes in `audit.jsonl` who did what.
-    pub fn audit(&self, who: &str, action: &str, details: serde_json::Value) {
-        let _ = (who, action, details);
+    async fn received(&self, live: &Arc<Live>, message: ToHub) -> Result<(), SessionError> {
+        let rows = match &message {
+            ToHub::Rows(batch) => u64::from(batch.rows),
+            ToHub::FlowStarted { .. } | ToHub::Upload(_) | ToHub::FlowEnded(_) => 0,
+            ToHub::Hello(_) => return Err(SessionError::Protocol("a session is opened once")),
+            ToHub::Enrol { .. } => return Err(SessionError::Protocol("an enrolled agent does not enrol")),
+            ToHub::Ping { .. } | ToHub::Pong { .. } | ToHub::Close { .. } => {
+                return Err(SessionError::Protocol("heartbeats and closing are the link's"));
+            }
+        };
+        let ended = || SessionError::Ended(STOPPING.into());
+        let intake = self.inner.intake(live.client);
+        let room = intake.room(&message).await.ok_or_else(ended)?;
+        self.inner.behind.fetch_add(rows, Ordering::Relaxed);
+        if intake.push(Task::Message { live: Arc::clone(live), message, room }) {
+            Ok(())
+        } else {
+            self.inner.behind.fetch_sub(rows, Ordering::Relaxed);
+            Err(ended())
+        }
     }
 
     /// The directory that the interface for people may keep its users in.
     pub fn users_directory(&self) -> PathBuf {
-        self.0.config.datastore.join("users")
+        self.inner.store.paths.users()
+    }
+}
+
+const STOPPING: &str = "the hub is shutting down";
+/// How long agents wait before they look whether the hub is back.
+const RETRY_MS: u32 = 1000;
+
+impl Running {
+    fn stop(&self) {
+        let inner = &self.inner;
+        inner.stopping.store(true, Ordering::Release);
+        for live in inner.sessions.all() {
+            live.end(STOPPING, RETRY_MS);
+        }
+        // What sessions have said is before this in the queues.
+        inner.persist_clients();
+        for intake in &inner.intakes {
+            intake.push(Task::Stop);
+        }
+        self.keeper.stop();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the hub had panicked");
+            }
+        }
+        for hunt in inner.hunts.all() {
+            if let Err(error) = hunt.write_record(&inner.store.paths, false) {
+                tracing::error!(hunt = %hunt.id(), %error, "hunt.json could not be written");
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Inner {
+    fn shard_of(&self, client: ClientId) -> usize {
+        // The id is a piece of a hash.
+        (client.0 % self.store.shards as u64) as usize
     }
 
-    /// Changes of one hunt: counts, state, rows. None if there is no such hunt.
-    pub fn watch_hunt(&self, hunt: HuntId) -> Option<watch::Receiver<u64>> {
-        let _ = hunt;
-        None
+    fn intake(&self, client: ClientId) -> &Intake {
+        &self.intakes[self.shard_of(client)]
     }
 
-    /// Changes of one flow. None if there is no such flow.
-    pub fn watch_flow(&self, client: ClientId, flow: FlowId) -> Option<watch::Receiver<u64>> {
-        let _ = (client, flow);
-        None
+    /// The flow that asks a client who it is; None if there is no artifact for it.
+    fn interrogation(&self, client: ClientId) -> Option<FlowHead> {
+        let (collection, request) = self.interrogation.as_ref()?;
+        Some(FlowHead {
+            client_id: client,
+            flow_id: FlowId::new(now_ms(), random()),
+            creator: "hub".into(),
+            created_ms: now_ms(),
+            collection: collection.clone(),
+            interrogation: true,
+            request: Arc::clone(request),
+        })
     }
 
-    /// A client comes, goes or changes.
-    pub fn watch_clients(&self) -> watch::Receiver<u64> {
-        self.0.changed.subscribe()
+    fn send_flow(&self, live: &Live, flow: &Flow) {
+        match flow.head.request.frame(flow.head.flow_id) {
+            Ok(frame) => {
+                live.send_frame(frame);
+            }
+            // Its size was checked when it was compiled.
+            Err(error) => tracing::error!(flow = %flow.head.flow_id, %error, "a flow could not be encoded"),
+        }
     }
 
-    /// The list of hunts, or the state of one, changes.
-    pub fn watch_hunts(&self) -> watch::Receiver<u64> {
-        self.0.changed.subscribe()
+    /// So many of the rows that were behind are dealt with.
+    fn stored(&self, rows: u64) {
+        if rows > 0 {
+            self.behind.fetch_sub(rows, Ordering::Relaxed);
+        }
     }
 
-    /// What [`Self::status`] says changes.
-    pub fn watch_status(&self) -> watch::Receiver<u64> {
-        self.0.changed.subscribe()
+    fn disk_works(&self) {
+        if self.sick.swap(false, Ordering::AcqRel) {
+            self.health.lock().clear();
+            self.events.status.happened();
+        }
     }
+
+    fn disk_refuses(&self, error: &io::Error) {
+        *self.health.lock() = format!("rows cannot be written to disk: {error}");
+        self.sick.store(true, Ordering::Release);
+        self.events.status.happened();
+    }
+
+    /// Gives the records that are newer than their files to the writers.
+    fn persist_clients(&self) {
+        for client in std::mem::take(&mut *self.dirty.lock()) {
+            self.intake(client).push(Task::Persist { client });
+        }
+    }
+}
+
+/// Random bits; where the system has none, the clock's, which is enough to tell ids apart.
+fn random() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| clock::now_us())
 }

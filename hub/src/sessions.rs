@@ -94,6 +94,17 @@ impl Sessions {
         self.live.read().contains_key(&client)
     }
 
+    /// Sends one frame to many clients, as far as they are live.
+    pub(crate) fn send_to(&self, clients: &[ClientId], frame: &Bytes) {
+        let live: Vec<Arc<Live>> = {
+            let sessions = self.live.read();
+            clients.iter().filter_map(|client| sessions.get(client).cloned()).collect()
+        };
+        for live in live {
+            live.send_frame(frame.clone());
+        }
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.live.read().len()
     }
