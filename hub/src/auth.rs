@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
-pub use once::mint_once;
+pub use once::{mint_once, once_address};
 pub use sessions::Login;
 pub use users::{add_user, remove_user, set_password};
 

@@ -390,3 +390,61 @@ async fn next_due(watches: &mut BTreeMap<u32, Watch>) -> u32 {
     });
     select_all(waits).await.0
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use protocol::HuntId;
+
+    use super::*;
+
+    /// A watch that was told something and may be told more only in an hour; with a view of ten rows, none sent.
+    fn told() -> (watch::Sender<u64>, Watch) {
+        let (sender, receiver) = watch::channel(0);
+        let view = View::new(Of::Hunt(HuntId(1)), &RowView { source: 0, from: 0, limit: 10 });
+        let told = Some(Instant::now() + Duration::from_secs(3600));
+        let watch =
+            Watch { topic: Topic::Hunts, receiver, view: Some(view), told, news: false, look: false, more: false };
+        (sender, watch)
+    }
+
+    fn is_due(watch: &mut Watch) -> bool {
+        watch.due().now_or_never().is_some()
+    }
+
+    #[tokio::test]
+    async fn first_rows_do_not_wait_and_others_do() {
+        let (sender, mut watch) = told();
+        assert!(!is_due(&mut watch), "nothing happened");
+        sender.send_replace(1);
+        assert!(is_due(&mut watch), "perhaps its first rows");
+
+        // There were none: the news wait, but the next change is looked at again.
+        watch.look = false;
+        assert!(!is_due(&mut watch));
+        sender.send_replace(2);
+        assert!(is_due(&mut watch));
+
+        // There was one: from now on all news wait for their time.
+        (watch.look, watch.news) = (false, false);
+        if let Some(view) = &mut watch.view {
+            (view.next, view.begun) = (1, true);
+        }
+        sender.send_replace(3);
+        assert!(!is_due(&mut watch) && watch.news);
+        watch.told = Instant::now().checked_sub(MERGE);
+        assert!(is_due(&mut watch));
+    }
+
+    #[tokio::test]
+    async fn what_did_not_fit_goes_on_and_what_ended_is_quiet() {
+        let (sender, mut watch) = told();
+        watch.more = true;
+        assert!(is_due(&mut watch));
+        watch.more = false;
+        drop(sender);
+        assert!(!is_due(&mut watch));
+        (watch.news, watch.told) = (true, None);
+        assert!(is_due(&mut watch), "the last news are told");
+    }
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod live;
+mod rows;
 
 use std::{
     borrow::Cow,
@@ -15,12 +16,18 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
 };
 use certs::Authority;
-use protocol::api::{ApiError, CSRF_HEADER, Me};
+use protocol::{
+    ClientId, FlowId,
+    api::{ApiError, CSRF_HEADER, Me},
+    collection::{FlowCost, FlowEnd, FlowState, StreamId},
+    frame::Decoder,
+    message::{Encoding, Hello, RowBatch, ToAgent, ToHub, VERSIONS},
+};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    Config,
+    Config, Outbound, Session,
     auth::{AuthConfig, add_user, mint_once},
 };
 
@@ -112,6 +119,69 @@ impl<'a> Browser<'a> {
     async fn post(&self, path: &str, body: &Value) -> Answer {
         let headers = [("cookie", &*self.cookie), (CSRF_HEADER, &*self.csrf)];
         self.site.call(with(post_json(path, body), &headers)).await
+    }
+}
+
+/// An agent in memory, of the client with this number.
+struct Agent {
+    client: ClientId,
+    session: Session,
+    outbound: Outbound,
+    decoder: Decoder,
+}
+
+impl Agent {
+    fn connect(site: &Site, number: u64) -> Self {
+        let hello = Hello {
+            versions: VERSIONS,
+            agent_version: "0.1.0".into(),
+            hostname: format!("host-{number}"),
+            os: "linux".into(),
+            clock_ms: 0,
+            flows: Vec::new(),
+        };
+        let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let client = ClientId(number);
+        let (session, outbound) = site.app.hub.connect(client, &hello, "quic", from);
+        Self { client, session, outbound, decoder: Decoder::default() }
+    }
+
+    /// Waits for the flow to be offered, and starts it.
+    async fn start(&mut self, flow_id: FlowId) {
+        loop {
+            while let Some(message) = self.decoder.next().unwrap() {
+                if matches!(&message, ToAgent::StartFlow(request) if request.flow_id == flow_id) {
+                    return self.session.receive(ToHub::FlowStarted { flow_id }).await.unwrap();
+                }
+            }
+            let frame = timeout(Duration::from_secs(10), self.outbound.next()).await.expect("the flow is offered");
+            self.decoder.push(&frame.unwrap());
+        }
+    }
+
+    async fn rows(&self, flow_id: FlowId, stream: StreamId, first_row: u64, rows: &[&str]) {
+        let data = rows.iter().map(|row| format!("{row}\n")).collect::<String>().into();
+        let rows = rows.len() as u32;
+        let batch = RowBatch { flow_id, stream, first_row, rows, encoding: Encoding::Plain, data };
+        self.session.receive(ToHub::Rows(batch)).await.unwrap();
+    }
+
+    async fn end(&self, flow_id: FlowId, rows: Vec<(StreamId, u64)>) {
+        let end = FlowEnd { flow_id, state: FlowState::Finished, rows, uploads: 0, cost: FlowCost::default() };
+        self.session.receive(ToHub::FlowEnded(end)).await.unwrap();
+    }
+
+    /// Waits until the hub says that the flow's end is on disk.
+    async fn end_stored(&mut self, flow_id: FlowId) {
+        loop {
+            while let Some(message) = self.decoder.next().unwrap() {
+                if matches!(message, ToAgent::EndStored { flow_id: stored } if stored == flow_id) {
+                    return;
+                }
+            }
+            let frame = timeout(Duration::from_secs(10), self.outbound.next()).await.expect("the end is stored");
+            self.decoder.push(&frame.unwrap());
+        }
     }
 }
 

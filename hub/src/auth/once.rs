@@ -23,7 +23,7 @@ struct Once {
 /// A token that lets `user` in once within `valid_for`. Works beside a running hub on the same datastore.
 ///
 /// The user need not exist: whoever can write to the datastore may act as anyone, and the name stands in the records.
-/// The page takes the token from its address, `/#/login?once=TOKEN`: what follows `#` reaches no server and no log.
+/// [`once_address`] puts it into an address.
 pub fn mint_once(datastore: &Path, user: &str, valid_for: Duration) -> Result<String, AuthError> {
     users::check_name(user)?;
     let (now, token) = (unix_ms(), random_token()?);
@@ -32,6 +32,12 @@ pub fn mint_once(datastore: &Path, user: &str, valid_for: Duration) -> Result<St
     let expires_ms = now.saturating_add(valid_for.as_millis().try_into().unwrap_or(u64::MAX));
     write_json(&path(datastore, &token), &Once { user: user.into(), created_ms: now, expires_ms }, false)?;
     Ok(token)
+}
+
+/// The address that lets a browser in, of a page at `base`, such as `http://127.0.0.1:8889`. What follows `#` stays in
+/// the browser: the token reaches no log on the way.
+pub fn once_address(base: &str, token: &str) -> String {
+    format!("{}/#/login?once={token}", base.trim_end_matches('/'))
 }
 
 /// Whom the token lets in; None where it is unknown, used or expired. It is used up by this call.

@@ -76,8 +76,8 @@ impl Sessions {
     pub(super) fn open(config: &AuthConfig, now: u64) -> Result<Self, AuthError> {
         let sessions = Self {
             datastore: config.datastore.clone(),
-            idle_ms: config.idle.as_millis() as u64,
-            absolute_ms: config.absolute.as_millis() as u64,
+            idle_ms: config.idle.as_millis().try_into().unwrap_or(u64::MAX),
+            absolute_ms: config.absolute.as_millis().try_into().unwrap_or(u64::MAX),
             open: Mutex::new(HashMap::new()),
             files: Mutex::new(()),
         };

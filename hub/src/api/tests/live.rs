@@ -1,14 +1,14 @@
 //! `/api/live` over a connection in memory.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use protocol::api::{LiveEvent, LiveRequest, Topic};
-use tokio::io::DuplexStream;
+use protocol::api::{HuntSummary, LiveEvent, LiveRequest, RowView, Topic};
+use tokio::{io::DuplexStream, time::Instant};
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Error, Message, client::IntoClientRequest as _, protocol::frame::coding::CloseCode},
 };
 
-use super::*;
+use super::{rows::create_hunt, *};
 
 type Socket = WebSocketStream<DuplexStream>;
 
@@ -112,4 +112,96 @@ async fn a_socket_ends_with_its_login_and_with_the_hub() {
     assert_eq!(closed(&mut socket).await, (CloseCode::Away.into(), "the hub is shutting down".to_owned()));
     site.app.tasks.close();
     timeout(Duration::from_secs(10), site.app.tasks.wait()).await.expect("nothing goes on");
+}
+
+fn watch(id: u32, hunt: &HuntSummary, from: u64, limit: u32) -> LiveRequest {
+    let view = Some(RowView { source: 0, from, limit });
+    LiveRequest::Watch { id, topic: Topic::Hunt { hunt_id: hunt.hunt_id, view } }
+}
+
+/// The next event with rows: where they start, and the lines.
+async fn rows(socket: &mut Socket, of: u32) -> (u64, Vec<String>) {
+    loop {
+        match event(socket).await {
+            LiveEvent::Rows { id, page } if id == of => {
+                return (page.from, page.jsonl.lines().map(str::to_owned).collect());
+            }
+            LiveEvent::Error { error, .. } => panic!("{error:?}"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_view_gets_each_of_its_rows_once() {
+    let site = Site::new();
+    let ada = site.login().await;
+    let mut agent = Agent::connect(&site, 1);
+    let mut socket = open(&ada).await;
+    let hunt = create_hunt(&ada).await;
+    let flow = FlowId::of_hunt(hunt.hunt_id);
+    ask(&mut socket, &watch(1, &hunt, 0, 1000)).await;
+    assert!(matches!(event(&mut socket).await, LiveEvent::Hunt { id: 1, .. }), "the hunt is told at once");
+    agent.start(flow).await;
+
+    let begun = Instant::now();
+    let mut seen = 0;
+    let mut events = 0;
+    let (told, expected) = tokio::join!(
+        async {
+            while seen < 400 {
+                let (from, lines) = rows(&mut socket, 1).await;
+                assert_eq!(from, seen, "nothing twice and no gap");
+                for (place, line) in lines.iter().enumerate() {
+                    assert!(line.starts_with(&format!("{{\"A\":{},", seen + place as u64)), "{line}");
+                }
+                seen += lines.len() as u64;
+                events += 1;
+            }
+            events
+        },
+        async {
+            for row in 0..400 {
+                agent.rows(flow, StreamId(0), row, &[&format!("{{\"A\":{row}}}")]).await;
+                tokio::task::yield_now().await;
+            }
+            400
+        }
+    );
+    // The first at once, the others merged.
+    let most = begun.elapsed().as_millis() as u64 / 50 + 2;
+    assert!(told <= most, "{told} events for {expected} rows, at most {most} were due");
+
+    // Another view of the same hunt, narrower, gets what is in it and no more.
+    ask(&mut socket, &watch(2, &hunt, 390, 5)).await;
+    let (from, lines) = rows(&mut socket, 2).await;
+    assert_eq!((from, lines.len()), (390, 5));
+    agent.rows(flow, StreamId(0), 400, &["{\"A\":400}"]).await;
+    let (from, lines) = rows(&mut socket, 1).await;
+    assert_eq!((from, lines.len()), (400, 1));
+}
+
+#[tokio::test]
+async fn large_rows_come_in_pages() {
+    let site = Site::new();
+    let ada = site.login().await;
+    let mut agent = Agent::connect(&site, 1);
+    let mut socket = open(&ada).await;
+    let hunt = create_hunt(&ada).await;
+    let flow = FlowId::of_hunt(hunt.hunt_id);
+    agent.start(flow).await;
+    let row = format!("{{\"A\":\"{}\"}}", "x".repeat(400 << 10));
+    for first in 0..8 {
+        agent.rows(flow, StreamId(0), first, &[&row]).await;
+    }
+    agent.end(flow, vec![(StreamId(0), 8)]).await;
+    agent.end_stored(flow).await;
+    ask(&mut socket, &watch(1, &hunt, 0, 1000)).await;
+    let mut seen = 0;
+    while seen < 8 {
+        let (from, lines) = rows(&mut socket, 1).await;
+        assert_eq!(from, seen);
+        assert!(lines.len() <= 3, "{}", lines.len());
+        seen += lines.len() as u64;
+    }
 }
