@@ -68,7 +68,7 @@ impl Site {
     async fn call(&self, request: Request<Body>) -> Answer {
         let response = TowerToHyperService::new(self.router.clone()).call(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        let body = to_bytes(body, 1 << 20).await.unwrap().to_vec();
+        let body = to_bytes(body, 4 << 20).await.unwrap().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
