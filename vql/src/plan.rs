@@ -2,7 +2,6 @@
 //! aggregates marked.
 
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -204,7 +203,6 @@ impl Compiler<'_> {
     /// The select list; of columns with the same name the last one counts, at the place of the first.
     fn items(&self, columns: &[ast::Column]) -> Vec<Item> {
         let mut items: Vec<Item> = Vec::with_capacity(columns.len());
-        let mut seen: HashSet<Arc<str>> = HashSet::new();
         for column in columns {
             match column {
                 ast::Column::Star(_) => items.push(Item::Star),
@@ -216,7 +214,7 @@ impl Compiler<'_> {
                     let item = Item::Column { name: name.clone(), expr, aggregate };
                     let before = items.iter().position(|i| matches!(i, Item::Column { name: n, .. } if *n == name));
                     match before {
-                        Some(at) if !seen.insert(name) => items[at] = item,
+                        Some(at) => items[at] = item,
                         _ => items.push(item),
                     }
                 }

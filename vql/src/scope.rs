@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -359,18 +359,32 @@ pub(crate) struct Shared {
 
 /// The states of the aggregates of one SELECT, or of one of its groups, by place in the query.
 #[derive(Default)]
-pub(crate) struct Aggregates(Mutex<HashMap<usize, Value>>);
+pub(crate) struct Aggregates {
+    states: Mutex<HashMap<usize, Value>>,
+    /// The bytes that the states of one SELECT keep, over all its groups.
+    kept: Arc<AtomicUsize>,
+}
+
+/// The most that the aggregates of one SELECT may keep.
+const MAX_KEPT: usize = 256 << 20;
 
 impl Aggregates {
-    pub(crate) fn update<R>(&self, place: usize, change: impl FnOnce(&mut Value) -> R) -> R {
-        change(self.0.lock().entry(place).or_default())
+    /// Those of another group of the same SELECT.
+    pub(crate) fn of_group(&self) -> Aggregates {
+        Aggregates { states: Mutex::default(), kept: self.kept.clone() }
     }
 }
 
 impl Context<'_> {
     /// Changes the state of the aggregate at `place` (see `Args::place`); it starts as NULL in each group.
     pub fn aggregate<R>(&self, place: usize, change: impl FnOnce(&mut Value) -> R) -> R {
-        self.aggregates.update(place, change)
+        change(self.aggregates.states.lock().entry(place).or_default())
+    }
+
+    /// Accounts for what an aggregate is about to keep; false when that is too much.
+    pub fn may_keep(&self, value: &Value) -> bool {
+        let size = crate::eval::value_size(value);
+        self.aggregates.kept.fetch_add(size, Ordering::Relaxed) + size <= MAX_KEPT
     }
 }
 

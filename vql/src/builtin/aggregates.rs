@@ -68,19 +68,16 @@ static ENUMERATE: Signature = Signature::new(
 .aggregate()
 .examples(&["SELECT enumerate(items=_value) AS All FROM range(end=3) GROUP BY 1"]);
 
-/// More of one group would fill the memory.
-const MAX_ITEMS: usize = 1_000_000;
-
 fn enumerate(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let item = args.value(if args.has("items") { "items" } else { "item" });
+    if !cx.may_keep(&item) {
+        return Err("the values of all groups together are too large: the rest is left out".into());
+    }
     cx.aggregate(args.place(), |state| {
         if !matches!(state, Value::Array(_)) {
             *state = Value::Array(Arc::default());
         }
         let Value::Array(items) = state else { return Ok(Value::Null) };
-        if items.len() >= MAX_ITEMS {
-            return Err(CallError::new(format!("a group has more than {MAX_ITEMS} values: the rest is left out")));
-        }
         Arc::make_mut(items).push(item);
         Ok(state.clone())
     })

@@ -312,7 +312,7 @@ fn grouped(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitVi
         let is_new = !groups.contains_key(&key);
         let size = key.len() + 64;
         let group = groups.entry(key).or_insert_with(|| Group {
-            aggregates: Aggregates::default(),
+            aggregates: cx.aggregates.of_group(),
             sort_keys: Vec::new(),
             row: None,
         });
