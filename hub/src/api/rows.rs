@@ -271,6 +271,14 @@ async fn columns(first: Option<RowPageText>, pages: &mut Pages) -> Result<IndexS
         }
         page = pages.next().await?;
     }
+    if let Of::Hunt(_) = pages.set.of {
+        // They end the rows; where rows differ they would stand in the middle of the columns.
+        for last in ["ClientId", "FlowId"] {
+            if columns.shift_remove(last) {
+                columns.insert(last.to_owned());
+            }
+        }
+    }
     Ok(columns)
 }
 

@@ -116,19 +116,24 @@ async fn a_hunt_from_the_question_to_the_file() {
     let mut agents = [Agent::connect(&site, 1), Agent::connect(&site, 2)];
     let hunt = create_hunt(&ada).await;
     let (id, at) = (FlowId::of_hunt(hunt.hunt_id), format!("/api/hunts/{}", hunt.hunt_id));
-    for agent in &mut agents {
+    for (agent, row) in agents.iter_mut().zip([r#"{"A":1}"#, r#"{"A":1,"B":true}"#]) {
         agent.start(id).await;
-        agent.rows(id, StreamId(0), 0, &[r#"{"A":1}"#]).await;
+        agent.rows(id, StreamId(0), 0, &[row]).await;
         agent.end(id, vec![(StreamId(0), 1)]).await;
         agent.end_stored(id).await;
     }
-    let row = |client: &str| format!(r#"{{"A":1,"ClientId":"{client}","FlowId":"{id}"}}"#);
-    let rows = vec![row("C.0000000000000001"), row("C.0000000000000002")];
+    let rows = vec![
+        format!(r#"{{"A":1,"ClientId":"C.0000000000000001","FlowId":"{id}"}}"#),
+        format!(r#"{{"A":1,"B":true,"ClientId":"C.0000000000000002","FlowId":"{id}"}}"#),
+    ];
     assert_eq!(page(&ada.get(&format!("{at}/rows")).await), (0, 2, rows.clone()));
     let file = ada.get(&format!("{at}/download?source=0&format=jsonl")).await;
     let name = format!("attachment; filename=\"{}-Generic.Client.VQL.jsonl\"", hunt.hunt_id);
     assert_eq!(file.header("content-disposition"), name);
     assert_eq!(file.text(), rows.iter().map(|row| format!("{row}\n")).collect::<String>());
+    let file = ada.get(&format!("{at}/download?format=csv")).await;
+    let lines = format!("A,B,ClientId,FlowId\r\n1,,C.0000000000000001,{id}\r\n1,true,C.0000000000000002,{id}\r\n");
+    assert_eq!(file.text(), lines);
 
     let answered = ada.get(&format!("{at}/clients?state=answered&limit=1")).await;
     let answered: HuntClientPage = serde_json::from_slice(&answered.body).unwrap();
