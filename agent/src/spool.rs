@@ -135,6 +135,7 @@ impl Spool {
             usage: self.usage.clone(),
             segment_bytes: self.segment_bytes,
             records: BTreeMap::new(),
+            order: BTreeMap::new(),
             next_seq: 0,
             live_bytes: 0,
             segments: VecDeque::new(),
@@ -171,10 +172,19 @@ impl Spool {
                 torn = true;
                 file.set_len(whole)?;
             }
-            let live = queue.records.values().filter(|r| r.segment == number).count();
-            queue.segments.push_back(Segment { number, bytes: whole, live });
+            if whole == 0 {
+                torn = true;
+                fs::remove_file(path)?;
+                continue;
+            }
+            queue.segments.push_back(Segment { number, bytes: whole, live: 0 });
             queue.usage.add(whole);
             queue.next_segment = number + 1;
+        }
+        for record in queue.records.values() {
+            if let Some(segment) = queue.segments.iter_mut().find(|s| s.number == record.segment) {
+                segment.live += 1;
+            }
         }
         // What is written next starts a segment of its own: appending behind a cut would need the file open for good.
         queue.release_segments();
@@ -255,6 +265,22 @@ pub(crate) enum Kind {
     Chunk { upload: u32, offset: u64, name: String, end: Option<UploadEnd> },
 }
 
+/// What a record is part of: its records are made, and stored by the hub, in order.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Line {
+    Stream(StreamId),
+    Upload(u32),
+}
+
+impl Kind {
+    fn line(&self) -> Line {
+        match self {
+            Self::Rows { stream, .. } => Line::Stream(*stream),
+            Self::Chunk { upload, .. } => Line::Upload(*upload),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Record {
     kind: Kind,
@@ -282,6 +308,8 @@ pub(crate) struct FlowSpool {
     usage: Arc<Usage>,
     segment_bytes: u64,
     records: BTreeMap<u64, Record>,
+    /// The records of each stream and upload, in their order.
+    order: BTreeMap<Line, VecDeque<u64>>,
     next_seq: u64,
     live_bytes: u64,
     segments: VecDeque<Segment>,
@@ -297,10 +325,26 @@ pub(crate) struct FlowSpool {
 /// How a record begins on disk, before its data.
 #[derive(Deserialize, Serialize)]
 enum Entry {
-    Snapshot(Snapshot),
+    /// With the earlier segments that were there and how long they were, so that one that lost its end is known.
+    Snapshot {
+        state: Snapshot,
+        segments: Vec<(u64, u64)>,
+    },
     Run,
-    Rows { stream: StreamId, first_row: u64, rows: u32, zstd: bool, hash: u64 },
-    Chunk { upload: u32, offset: u64, name: String, hash: u64, end: Option<UploadEnd> },
+    Rows {
+        stream: StreamId,
+        first_row: u64,
+        rows: u32,
+        zstd: bool,
+        hash: u64,
+    },
+    Chunk {
+        upload: u32,
+        offset: u64,
+        name: String,
+        hash: u64,
+        end: Option<UploadEnd>,
+    },
     End(FlowEnd),
 }
 
@@ -371,7 +415,9 @@ impl FlowSpool {
         // Part of an upload is of no use to anyone.
         let unfinished: Vec<u32> =
             self.state.uploads.iter().filter(|(_, made)| made.sha256.is_none()).map(|(upload, _)| *upload).collect();
-        self.drop_records(|kind| matches!(kind, Kind::Chunk { upload, .. } if unfinished.contains(upload)));
+        for upload in unfinished {
+            self.drop_front(Line::Upload(upload), |_| true);
+        }
         self.state.uploads.retain(|_, made| made.sha256.is_some());
         let written = self.append(&Entry::End(end.clone()), None, &[]);
         self.state.end = Some(end);
@@ -412,37 +458,25 @@ impl FlowSpool {
         let known = self.stored.entry(stream).or_default();
         *known = next_row.max(*known);
         let next_row = *known;
-        self.drop_records(|kind| {
-            matches!(kind, Kind::Rows { stream: s, first_row, rows, .. }
-                if *s == stream && first_row + u64::from(*rows) <= next_row)
+        self.drop_front(Line::Stream(stream), |record| {
+            matches!(record.kind, Kind::Rows { first_row, rows, .. } if first_row + u64::from(rows) <= next_row)
         });
     }
 
-    /// The hub has every byte of the upload before `offset`, or all of it.
-    pub(crate) fn upload_stored(&mut self, upload: u32, offset: u64, done: bool) {
-        let mut ends = BTreeMap::new();
-        for (seq, record) in &self.records {
-            if let Kind::Chunk { upload: u, offset, .. } = &record.kind
-                && *u == upload
-            {
-                ends.insert(*seq, offset + u64::from(record.len));
-            }
-        }
-        let gone: Vec<u64> = ends
-            .into_iter()
-            .filter(|(seq, end)| {
-                // The last chunk also carries the end, which is stored only when all is done.
-                let last = matches!(self.records.get(seq).map(|r| &r.kind), Some(Kind::Chunk { end: Some(_), .. }));
-                done || (*end <= offset && !last)
-            })
-            .map(|(seq, _)| seq)
-            .collect();
-        self.drop_seqs(&gone);
+    /// The hub has every byte of the upload before `stored`, or all of it.
+    pub(crate) fn upload_stored(&mut self, upload: u32, stored: u64, done: bool) {
+        self.drop_front(Line::Upload(upload), |record| {
+            // The last chunk also carries the end, which is stored only when all is done.
+            matches!(&record.kind, Kind::Chunk { offset, end, .. }
+                if done || (end.is_none() && offset + u64::from(record.len) <= stored))
+        });
     }
 
     /// Forgets what waits; what was made counts only as far as the hub has it. For a spool that cannot be read.
     pub(crate) fn give_up(&mut self) {
-        self.drop_records(|_| true);
+        for line in self.order.keys().copied().collect::<Vec<_>>() {
+            self.drop_front(line, |_| true);
+        }
         for (stream, made) in &mut self.state.streams {
             made.rows = made.rows.min(self.stored.get(stream).copied().unwrap_or(0));
         }
@@ -454,14 +488,20 @@ impl FlowSpool {
         self.writer = None;
         self.reader = None;
         self.records.clear();
+        self.order.clear();
+        self.usage.remove(self.held());
         self.live_bytes = 0;
-        self.usage.remove(self.segments.iter().map(|segment| segment.bytes).sum());
         self.segments.clear();
         if let Some(dir) = self.dir.take()
             && let Err(error) = fs::remove_dir_all(&dir)
         {
             tracing::warn!(path = %dir.display(), %error, "a flow's spool cannot be deleted");
         }
+    }
+
+    /// What this flow takes of the bound.
+    fn held(&self) -> u64 {
+        if self.dir.is_some() { self.segments.iter().map(|segment| segment.bytes).sum() } else { self.live_bytes }
     }
 
     fn append(&mut self, entry: &Entry, kind: Option<Kind>, data: &[u8]) -> io::Result<()> {
@@ -478,9 +518,7 @@ impl FlowSpool {
             (0, 0, Some(Bytes::copy_from_slice(data)))
         };
         if let Some(kind) = kind {
-            self.records.insert(self.next_seq, Record { kind, len, segment, at, memory });
-            self.next_seq += 1;
-            self.live_bytes += u64::from(len);
+            self.insert(Record { kind, len, segment, at, memory });
             if self.dir.is_some()
                 && let Some(segment) = self.segments.back_mut()
             {
@@ -500,8 +538,9 @@ impl FlowSpool {
         let path = segment_path(dir, number);
         self.writer = Some(OpenOptions::new().append(true).create_new(true).open(path)?);
         self.next_segment += 1;
+        let segments = self.segments.iter().map(|segment| (segment.number, segment.bytes)).collect();
+        let head = serde_json::to_vec(&Entry::Snapshot { state: self.state.clone(), segments })?;
         self.segments.push_back(Segment { number, bytes: 0, live: 0 });
-        let head = serde_json::to_vec(&Entry::Snapshot(self.state.clone()))?;
         self.write(&head, &[])?;
         self.release_segments();
         Ok(())
@@ -533,16 +572,17 @@ impl FlowSpool {
         Ok(at)
     }
 
-    fn drop_records(&mut self, gone: impl Fn(&Kind) -> bool) {
-        let seqs: Vec<u64> =
-            self.records.iter().filter(|(_, record)| gone(&record.kind)).map(|(seq, _)| *seq).collect();
-        self.drop_seqs(&seqs);
-    }
-
-    fn drop_seqs(&mut self, seqs: &[u64]) {
-        let mut freed = 0;
-        for seq in seqs {
-            let Some(record) = self.records.remove(seq) else { continue };
+    /// Drops the first records of a line, as long as they are `gone`.
+    fn drop_front(&mut self, line: Line, gone: impl Fn(&Record) -> bool) {
+        let Some(seqs) = self.order.get_mut(&line) else { return };
+        let (mut freed, mut dropped) = (0, false);
+        while let Some(seq) = seqs.front()
+            && self.records.get(seq).is_none_or(&gone)
+        {
+            let record = self.records.remove(seq);
+            seqs.pop_front();
+            let Some(record) = record else { continue };
+            dropped = true;
             self.live_bytes -= u64::from(record.len);
             if self.dir.is_none() {
                 freed += u64::from(record.len);
@@ -550,13 +590,23 @@ impl FlowSpool {
                 segment.live -= 1;
             }
         }
+        if seqs.is_empty() {
+            self.order.remove(&line);
+        }
         if freed > 0 {
             self.usage.remove(freed);
         }
-        if !seqs.is_empty() {
+        if dropped {
             self.release_segments();
             self.retire_idle_segment();
         }
+    }
+
+    fn insert(&mut self, record: Record) {
+        self.order.entry(record.kind.line()).or_default().push_back(self.next_seq);
+        self.live_bytes += u64::from(record.len);
+        self.records.insert(self.next_seq, record);
+        self.next_seq += 1;
     }
 
     /// Deletes the segments, all but the last, in which nothing waits any more.
@@ -612,16 +662,26 @@ impl FlowSpool {
             }
             let Some((head, data)) = split_body(&body) else { return Ok(whole) };
             let Ok(entry) = serde_json::from_slice(head) else { return Ok(whole) };
+            if (whole == 0) != matches!(&entry, Entry::Snapshot { segments, .. } if self.continues(segments)) {
+                return Ok(whole);
+            }
             let end = whole + (HEADER + len) as u64;
             self.take_in(entry, number, end - data.len() as u64, data.len() as u32);
             whole = end;
         }
     }
 
+    /// Whether the segments that are here are as long as they once were. One that is not here was all stored.
+    fn continues(&self, segments: &[(u64, u64)]) -> bool {
+        self.segments
+            .iter()
+            .all(|here| segments.iter().all(|(number, len)| *number != here.number || *len == here.bytes))
+    }
+
     fn take_in(&mut self, entry: Entry, segment: u64, at: u64, len: u32) {
         let kind = match entry {
-            Entry::Snapshot(snapshot) => {
-                self.state = snapshot;
+            Entry::Snapshot { state, .. } => {
+                self.state = state;
                 return;
             }
             Entry::Run => {
@@ -629,14 +689,13 @@ impl FlowSpool {
                 return;
             }
             Entry::End(end) => {
-                let whole = |upload: &u32, state: &Snapshot| {
-                    state.uploads.get(upload).is_some_and(|made| made.sha256.is_some())
-                };
-                self.records.retain(|_, record| match &record.kind {
-                    Kind::Chunk { upload, .. } => whole(upload, &self.state),
-                    Kind::Rows { .. } => true,
-                });
-                self.live_bytes = self.records.values().map(|record| u64::from(record.len)).sum();
+                for (upload, made) in &self.state.uploads {
+                    if made.sha256.is_none() {
+                        for seq in self.order.remove(&Line::Upload(*upload)).unwrap_or_default() {
+                            self.live_bytes -= self.records.remove(&seq).map_or(0, |record| u64::from(record.len));
+                        }
+                    }
+                }
                 self.state.uploads.retain(|_, made| made.sha256.is_some());
                 self.state.end = Some(end);
                 return;
@@ -657,17 +716,13 @@ impl FlowSpool {
                 Kind::Chunk { upload, offset, name, end }
             }
         };
-        self.records.insert(self.next_seq, Record { kind, len, segment, at, memory: None });
-        self.next_seq += 1;
-        self.live_bytes += u64::from(len);
+        self.insert(Record { kind, len, segment, at, memory: None });
     }
 }
 
 impl Drop for FlowSpool {
     fn drop(&mut self) {
-        let held: u64 =
-            if self.dir.is_some() { self.segments.iter().map(|segment| segment.bytes).sum() } else { self.live_bytes };
-        self.usage.remove(held);
+        self.usage.remove(self.held());
     }
 }
 
@@ -716,4 +771,153 @@ fn create_private_dir(dir: &Path) -> io::Result<()> {
         builder.mode(0o700);
     }
     builder.create(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use protocol::{HuntId, collection::Limits};
+
+    use super::*;
+
+    const SOURCE: StreamId = StreamId(0);
+
+    fn request() -> FlowRequest {
+        let flow_id = FlowId::of_hunt(HuntId(1));
+        FlowRequest { flow_id, sources: Vec::new(), env: Vec::new(), limits: Limits::default() }
+    }
+
+    /// A batch that does not compress.
+    fn batch(seed: u64, len: usize) -> Vec<u8> {
+        use sha2::{Digest as _, Sha256};
+        let blocks = (0..len.div_ceil(32)).flat_map(|n| Sha256::digest(format!("{seed} {n}")));
+        blocks.take(len).collect()
+    }
+
+    fn segments(dir: &Path) -> Vec<PathBuf> {
+        let flow = dir.join(request().flow_id.to_string());
+        let mut all: Vec<PathBuf> = fs::read_dir(flow)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ext| ext == "seg"))
+            .collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn space_comes_back_as_batches_are_stored() {
+        for on_disk in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let (spool, _) = Spool::open(on_disk.then(|| dir.path().into()), 1 << 20).unwrap();
+            let mut queue = spool.create(&request()).unwrap();
+            for n in 0..20 {
+                queue.append_rows(SOURCE, 10, &batch(n, 50_000), n).unwrap();
+                queue.append_rows(StreamId::LOG, 1, b"{}\n", 0).unwrap();
+            }
+            assert_eq!((spool.usage.is_full(), queue.live_bytes()), (false, 20 * 50_003));
+            queue.append_rows(SOURCE, 10, &batch(20, 50_000), 20).unwrap();
+            assert!(spool.usage.is_full(), "{:?}", spool.usage);
+            // The batch with row 99 is not stored by half of it, nor is the log by the rows.
+            queue.stored(SOURCE, 95);
+            assert_eq!(
+                queue.record_from(0).unwrap().1,
+                &Kind::Rows { stream: StreamId::LOG, first_row: 0, rows: 1, encoding: Encoding::Plain }
+            );
+            queue.stored(StreamId::LOG, 100);
+            assert_eq!(queue.live_bytes(), 12 * 50_000);
+            let (first, ..) = queue.record_from(0).unwrap();
+            assert_eq!(queue.read(first).unwrap(), batch(9, 50_000));
+            // A repeated and an older acknowledgement change nothing.
+            queue.stored(SOURCE, 95);
+            queue.stored(SOURCE, 3);
+            assert_eq!(queue.live_bytes(), 12 * 50_000);
+            queue.stored(SOURCE, u64::MAX);
+            assert_eq!(queue.live_bytes(), 0);
+            let left = *spool.usage.bytes.lock();
+            assert!(left < 2 * IDLE_SEGMENT, "{left} bytes are held for nothing");
+            if on_disk {
+                assert_eq!(segments(dir.path()).len(), 1);
+            }
+            queue.remove();
+            assert_eq!(*spool.usage.bytes.lock(), 0);
+        }
+    }
+
+    #[test]
+    fn damage_anywhere_costs_what_comes_after_it_and_no_more() {
+        let make = |dir: &Path| {
+            let (spool, _) = Spool::open(Some(dir.into()), 64 << 10).unwrap();
+            let mut queue = spool.create(&request()).unwrap();
+            queue.append_run().unwrap();
+            for n in 0..12 {
+                queue.append_rows(SOURCE, 1, &batch(n, 700), n).unwrap();
+            }
+            queue.append_chunk(0, "/f", &batch(50, 300), None).unwrap();
+        };
+        let whole = tempfile::tempdir().unwrap();
+        make(whole.path());
+        let files = segments(whole.path());
+        assert!(files.len() > 2);
+        for (number, file) in files.iter().enumerate() {
+            let len = fs::metadata(file).unwrap().len() as usize;
+            for at in (0..len).step_by(173) {
+                for cut in [false, true] {
+                    let dir = tempfile::tempdir().unwrap();
+                    make(dir.path());
+                    let path = &segments(dir.path())[number];
+                    let mut bytes = fs::read(path).unwrap();
+                    if cut {
+                        bytes.truncate(at);
+                    } else {
+                        bytes[at] ^= 0x55;
+                    }
+                    fs::write(path, bytes).unwrap();
+                    let (spool, mut found) = Spool::open(Some(dir.path().into()), 64 << 10).unwrap();
+                    let mut queue = found.pop().unwrap().queue;
+                    let rows = queue.made().streams.get(&SOURCE).map_or(0, |made| made.rows);
+                    assert!(rows < 12 || number + 1 == files.len(), "{number} {at} {cut} {rows}");
+                    let mut expected = 0;
+                    let mut from = 0;
+                    while let Some((seq, kind, _)) = queue.record_from(from) {
+                        if let Kind::Rows { first_row, .. } = *kind {
+                            assert_eq!(first_row, expected);
+                            expected += 1;
+                            assert_eq!(queue.read(seq).unwrap(), batch(first_row, 700));
+                        }
+                        from = seq + 1;
+                    }
+                    assert_eq!(expected, rows, "what counts as made is there");
+                    // It goes on from there, and reads back once more.
+                    queue.append_rows(SOURCE, 1, &batch(rows, 700), rows).unwrap();
+                    drop((queue, spool));
+                    let (_spool, mut found) = Spool::open(Some(dir.path().into()), 64 << 10).unwrap();
+                    assert_eq!(found.pop().unwrap().queue.made().streams[&SOURCE], Made { rows: rows + 1, hash: rows });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_flow_that_cannot_be_read_is_dropped_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let (spool, _) = Spool::open(Some(dir.path().into()), 1 << 20).unwrap();
+            spool.create(&request()).unwrap();
+        }
+        let broken = dir.path().join(FlowId::of_hunt(HuntId(2)).to_string());
+        fs::create_dir(&broken).unwrap();
+        fs::write(broken.join("flow.json"), "{").unwrap();
+        fs::create_dir(dir.path().join("something else")).unwrap();
+        let (_spool, found) = Spool::open(Some(dir.path().into()), 1 << 20).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(!broken.exists() && dir.path().join("something else").exists());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let private = tempfile::tempdir().unwrap().path().join("a/spool");
+            let (_spool, _) = Spool::open(Some(private.clone()), 1 << 20).unwrap();
+            assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
 }

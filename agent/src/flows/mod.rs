@@ -40,6 +40,10 @@ use crate::spool::{FlowSpool, Made, Spool, SpoolError, Usage};
 /// A flow starts at most this often: once, and three times again after the agent was killed.
 pub const MAX_RUNS: u32 = 4;
 
+/// A query that is to stop and does not, because the system holds its thread (a network file system that has gone),
+/// is left alone after this time.
+const STUCK: Duration = Duration::from_secs(5);
+
 /// What [`Flows`] may take.
 #[derive(Clone, Debug)]
 pub struct FlowsConfig {
@@ -220,13 +224,18 @@ impl Flows {
         for flow in &flows {
             flow.halt(true);
         }
-        for flow in flows {
-            let mut changed = flow.changed.subscribe();
-            while flow.state.lock().phase == Phase::Running {
-                if changed.changed().await.is_err() {
-                    break;
+        let all_done = async {
+            for flow in flows {
+                let mut changed = flow.changed.subscribe();
+                while flow.state.lock().phase == Phase::Running {
+                    if changed.changed().await.is_err() {
+                        break;
+                    }
                 }
             }
+        };
+        if tokio::time::timeout(STUCK, all_done).await.is_err() {
+            tracing::warn!("a plugin does not stop: its thread is left alone");
         }
     }
 }
@@ -292,7 +301,8 @@ impl Inner {
             let thread = std::thread::Builder::new().name("flow".into()).stack_size(self.config.stack_bytes);
             let running = flow.clone();
             if let Err(error) = thread.spawn(move || {
-                running.run(&*runner, &runtime);
+                let stuck = inner.clone();
+                running.run(&*runner, &runtime, move |flow| Self::ended(&stuck, flow));
                 Self::ended(&inner, &running);
             }) {
                 self.table.lock().running -= 1;
@@ -301,9 +311,12 @@ impl Inner {
         }
     }
 
+    /// Makes place for the next one, once for each run.
     fn ended(inner: &Weak<Self>, flow: &Flow) {
         let Some(inner) = inner.upgrade() else { return };
-        inner.table.lock().running -= 1;
+        if !std::mem::replace(&mut flow.state.lock().counted_out, true) {
+            inner.table.lock().running -= 1;
+        }
         if flow.state.lock().forgotten {
             inner.forget(flow.id());
         }
@@ -363,14 +376,23 @@ enum Phase {
     Ended,
 }
 
+/// How the time of a run passes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Clock {
+    Runs,
+    /// The query waits for space in the spool: it is the hub that is slow.
+    Stands,
+    /// The run was told to stop.
+    Stopping,
+}
+
 /// What the flow's thread, the cursors and the agent's loop share.
 pub(crate) struct Flow {
     request: FlowRequest,
     cancel: vql::CancelToken,
     /// Counts what cursors should look at.
     changed: watch::Sender<u64>,
-    /// The query waits for space in the spool; its time stands still.
-    stalled: watch::Sender<bool>,
+    clock: watch::Sender<Clock>,
     usage: Arc<Usage>,
     state: Mutex<State>,
 }
@@ -385,6 +407,8 @@ struct State {
     halted: bool,
     /// The hub has all of it.
     forgotten: bool,
+    /// It no longer takes a place among the running.
+    counted_out: bool,
     /// Of this run.
     rows: u64,
     bytes: u64,
@@ -410,7 +434,7 @@ impl Flow {
             request,
             cancel: vql::CancelToken::new(),
             changed: watch::Sender::new(0),
-            stalled: watch::Sender::new(false),
+            clock: watch::Sender::new(Clock::Runs),
             usage,
             state: Mutex::new(State {
                 queue,
@@ -419,6 +443,7 @@ impl Flow {
                 stop: None,
                 halted: false,
                 forgotten: false,
+                counted_out: false,
                 rows: 0,
                 bytes: 0,
                 log_lines: 0,
@@ -451,6 +476,7 @@ impl Flow {
             own.stop.get_or_insert(state);
         }
         self.cancel.cancel();
+        self.clock.send_replace(Clock::Stopping);
         self.usage.wake();
     }
 
@@ -476,7 +502,12 @@ impl Flow {
         self.finish(end, FlowCost::default());
     }
 
-    fn run(self: &Arc<Self>, runner: &dyn Runner, runtime: &tokio::runtime::Handle) {
+    fn run(
+        self: &Arc<Self>,
+        runner: &dyn Runner,
+        runtime: &tokio::runtime::Handle,
+        leave_alone: impl FnOnce(&Flow) + Send + 'static,
+    ) {
         let started = Instant::now();
         let begun = self.update(|state| {
             if state.halted {
@@ -505,7 +536,11 @@ impl Flow {
                     seconds => seconds,
                 };
                 let flow = run.flow.clone();
-                let watch = runtime.spawn(async move { flow.watch_time(timeout).await });
+                let watch = runtime.spawn(async move {
+                    flow.watch_time(timeout).await;
+                    flow.end_of_stuck_run(started.elapsed());
+                    leave_alone(&flow);
+                });
                 let result = catch_unwind(AssertUnwindSafe(|| runner.run(&self.request, &run)));
                 watch.abort();
                 result.unwrap_or_else(|panic| Err(format!("the query panicked: {}", panic_text(&*panic))))
@@ -517,7 +552,7 @@ impl Flow {
         };
         let end = {
             let mut state = self.state.lock();
-            if state.halted {
+            if state.halted || state.phase == Phase::Ended {
                 state.phase = Phase::Ended;
                 drop(state);
                 self.notify();
@@ -526,7 +561,7 @@ impl Flow {
             let missing = state.open.values().find_map(|open| open.replay.map(|before| (open.run.rows, before.rows)));
             match (state.stop.take(), outcome, missing) {
                 (Some(stop), ..) => stop,
-                (None, Err(reason), _) => FlowState::Failed { reason },
+                (None, Err(reason), _) => FlowState::Failed { reason: run::cut(&reason, run::MAX_MESSAGE).to_owned() },
                 (None, Ok(()), Some((now, before))) => FlowState::Failed {
                     reason: format!(
                         "run again after the agent stopped, the query gave {now} rows where it had given {before}"
@@ -543,9 +578,16 @@ impl Flow {
         self.finish(end, cost);
     }
 
+    /// The thread is held by the system: the flow ends without it, and what the thread may still say is not heard.
+    fn end_of_stuck_run(self: &Arc<Self>, after: Duration) {
+        let Some(stop) = self.state.lock().stop.clone() else { return };
+        FlowRun::new(self).log(vql::Level::Warn, "a plugin did not stop when told to: its thread is left alone");
+        self.finish(stop, FlowCost { duration_ms: after.as_millis() as u64, cpu_ms: 0 });
+    }
+
     fn finish(&self, state: FlowState, cost: FlowCost) {
         self.update(|own| {
-            if own.halted {
+            if own.halted || own.phase == Phase::Ended {
                 own.phase = Phase::Ended;
                 return;
             }
@@ -563,28 +605,44 @@ impl Flow {
         });
     }
 
-    /// Ends the run at its timeout. The time in which the spool was full does not count: it is the hub that is slow.
+    /// Stops the run at its timeout, in which the time that the spool was full does not count. Returns when the run
+    /// was told to stop and has not heard it.
     async fn watch_time(&self, timeout_s: u32) {
         let mut left = Duration::from_secs(timeout_s.into());
-        let mut stalled = self.stalled.subscribe();
+        let mut clock = self.clock.subscribe();
         loop {
-            if *stalled.borrow_and_update() {
-                if stalled.changed().await.is_err() {
-                    return;
+            let now = *clock.borrow_and_update();
+            match now {
+                Clock::Runs => {
+                    let from = tokio::time::Instant::now();
+                    tokio::select! {
+                        () = tokio::time::sleep(left) => self.stop(FlowState::TimedOut { after_s: timeout_s }),
+                        changed = clock.changed() => {
+                            if changed.is_err() {
+                                return;
+                            }
+                            left = left.saturating_sub(from.elapsed());
+                        }
+                    }
                 }
-                continue;
-            }
-            let from = tokio::time::Instant::now();
-            tokio::select! {
-                () = tokio::time::sleep(left) => return self.stop(FlowState::TimedOut { after_s: timeout_s }),
-                changed = stalled.changed() => {
-                    if changed.is_err() {
+                Clock::Stands => {
+                    if clock.changed().await.is_err() {
                         return;
                     }
-                    left = left.saturating_sub(from.elapsed());
                 }
+                Clock::Stopping => return tokio::time::sleep(STUCK).await,
             }
         }
+    }
+
+    fn turn_clock(&self, from: Clock, to: Clock) {
+        self.clock.send_if_modified(|clock| {
+            let turn = *clock == from;
+            if turn {
+                *clock = to;
+            }
+            turn
+        });
     }
 
     /// Holds the query while the spool is full.
@@ -599,12 +657,12 @@ impl Flow {
             drop(state);
             if !waited {
                 waited = true;
-                self.stalled.send_replace(true);
+                self.turn_clock(Clock::Runs, Clock::Stands);
             }
             self.usage.wait();
         }
         if waited {
-            self.stalled.send_replace(false);
+            self.turn_clock(Clock::Stands, Clock::Runs);
         }
     }
 }
@@ -636,6 +694,11 @@ impl State {
     fn seal_all(&mut self) -> std::io::Result<()> {
         let streams: Vec<StreamId> = self.open.keys().copied().collect();
         streams.into_iter().try_for_each(|stream| self.seal(stream))
+    }
+
+    /// The run is to give no more rows.
+    fn is_over(&self) -> bool {
+        self.halted || self.stop.is_some() || self.phase == Phase::Ended
     }
 
     fn has_open_rows(&self) -> bool {

@@ -20,8 +20,11 @@ pub(crate) const CHUNK_BYTES: usize = 256 << 10;
 /// A run writes at most this many log lines; the last one says that more were left out.
 const MAX_LOG_LINES: u64 = 10_000;
 
-/// Longer messages are cut.
-const MAX_LOG_MESSAGE: usize = 8 << 10;
+/// Longer messages, of the log and of why a flow failed, are cut.
+pub(super) const MAX_MESSAGE: usize = 8 << 10;
+
+/// Longer names of uploads are cut; no system has such paths.
+const MAX_NAME: usize = 4 << 10;
 
 /// One run of a flow, for the [`Runner`](super::Runner). Clones are the same run, and may be used from any thread.
 #[derive(Clone)]
@@ -74,7 +77,7 @@ impl FlowRun {
             return ControlFlow::Continue(());
         }
         let mut state = flow.state.lock();
-        if state.halted || state.stop.is_some() {
+        if state.is_over() {
             return ControlFlow::Break(());
         }
         let limits = &flow.request.limits;
@@ -126,9 +129,12 @@ impl FlowRun {
     /// Writes a line to the flow's log.
     pub fn log(&self, level: vql::Level, message: &str) {
         let mut state = self.flow.state.lock();
+        if state.halted || state.phase == super::Phase::Ended {
+            return;
+        }
         state.log_lines += 1;
         let (level, message) = match state.log_lines {
-            ..MAX_LOG_LINES => (level.name(), cut(message)),
+            ..MAX_LOG_LINES => (level.name(), cut(message, MAX_MESSAGE)),
             MAX_LOG_LINES => ("WARN", "too many log lines: the rest are left out"),
             _ => return,
         };
@@ -143,6 +149,7 @@ impl FlowRun {
     /// file that an earlier run has uploaded is not read again.
     pub fn upload(&self, name: &str, from: &mut dyn Read) -> Result<Uploaded, UploadError> {
         let flow = &self.flow;
+        let name = cut(name, MAX_NAME);
         let (upload, before) = {
             let mut state = flow.state.lock();
             let upload = state.uploads;
@@ -174,7 +181,7 @@ impl FlowRun {
             size += len as u64;
             let end = (len < CHUNK_BYTES).then(|| UploadEnd { size, sha256: hex(&digest.clone().finalize()) });
             let mut state = flow.state.lock();
-            if state.halted || state.stop.is_some() {
+            if state.is_over() {
                 return Err(UploadError::Stopped);
             }
             state.bytes += len as u64;
@@ -273,13 +280,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn cut(message: &str) -> &str {
-    if message.len() <= MAX_LOG_MESSAGE {
-        return message;
-    }
-    let mut end = MAX_LOG_MESSAGE;
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    &message[..end]
+/// At most so many bytes of a text.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }

@@ -367,6 +367,37 @@ async fn a_flow_ends_at_its_timeout() {
     assert_eq!(hub.source(), expected(5));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_does_not_hear_is_left_alone() {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let runner = stub(move |run| {
+        give(run, 1, false)?;
+        let _ = held.lock().recv();
+        assert!(run.row(StreamId(0), b"{}").is_break());
+        Ok(())
+    });
+    let (flows, mut announced) = Flows::with_runner(FlowsConfig { max_running: 1, ..in_memory() }, runner).unwrap();
+    let limits = Limits { timeout_s: 30, ..Limits::default() };
+    flows.start(FlowRequest { limits, ..request(1) });
+    flows.start(request(2));
+    let first = announced.recv().await.unwrap();
+    let flow = first.0.clone();
+    on_a_blocking_thread(move || !flow.state.lock().queue.made().streams.is_empty()).await;
+    let mut hub = Hub::default();
+    let mut cursor = first.cursor();
+    while let Some(message) = cursor.next().await {
+        hub.take(message).iter().for_each(|answer| flows.handle_message(answer));
+    }
+    assert_eq!(hub.end.as_ref().unwrap().state, FlowState::TimedOut { after_s: 30 });
+    assert!(hub.log().contains("left alone") && hub.source() == expected(1), "{}", hub.log());
+    // The next flow has its place, and the one that was left does no harm when it comes back.
+    let mut cursor = announced.recv().await.unwrap().cursor();
+    assert!(matches!(cursor.next().await, Some(ToHub::FlowStarted { .. })));
+    drop(release);
+    assert_eq!(flows.unfinished(), [request(2).flow_id]);
+}
+
 #[tokio::test]
 async fn cancel_reaches_running_and_waiting_flows() {
     let (flows, mut announced) =
@@ -419,8 +450,8 @@ async fn a_full_spool_holds_the_query_and_its_clock() {
         Flows::with_runner(FlowsConfig { max_spool_bytes: 50_000, ..in_memory() }, runner).unwrap();
     flows.start(request(1));
     let flow = flows.handles().pop().unwrap();
-    let stalled = flow.0.stalled.subscribe();
-    on_a_blocking_thread(move || *stalled.borrow()).await;
+    let clock = flow.0.clock.subscribe();
+    on_a_blocking_thread(move || *clock.borrow() == Clock::Stands).await;
     let held = given.load(Ordering::Acquire);
     assert!(held < 1500, "{held} rows were given while the hub took none");
     for _ in 0..20 {
@@ -556,6 +587,21 @@ async fn vql_answers_flows() {
     let log = hub.log();
     assert!(log.contains("Test/1 is skipped") && log.contains("Test/3 is skipped"), "{log}");
     assert!(log.contains("no_such_function") && log.contains("line 1, column"), "{log}");
+}
+
+#[tokio::test]
+async fn a_query_without_rows_keeps_to_its_share_and_its_time() {
+    let query = "SELECT _value FROM range(end=1000000000000) WHERE _value < 0";
+    let (flows, _announced) = Flows::open(in_memory(), crate::registry()).unwrap();
+    let sources = vec![SourceQuery { name: "Busy".into(), query: query.into(), precondition: None }];
+    let limits = Limits { timeout_s: 1, cpu_percent: Some(10), ..Limits::default() };
+    flows.start(FlowRequest { sources, limits, ..request(1) });
+    let mut hub = Hub::default();
+    let end = hub.rest(&flows).await;
+    assert_eq!(end.state, FlowState::TimedOut { after_s: 1 });
+    let share = end.cost.cpu_ms * 100 / end.cost.duration_ms;
+    assert!((1..=20).contains(&share), "{share} %: {:?}", end.cost);
+    assert!(end.cost.duration_ms < 5000, "{:?}", end.cost);
 }
 
 #[tokio::test]

@@ -295,7 +295,8 @@ fn a_stopped_query_kills_the_program_and_its_children() {
         assert!(query.join().unwrap().is_break());
         (asked, asked.elapsed())
     });
-    assert!(stopped < Duration::from_millis(100), "{stopped:?}");
+    // It takes some 20 ms; a busy machine may need longer.
+    assert!(stopped < Duration::from_secs(2), "{stopped:?}");
     let child: i32 = fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
     // It dies, and is perhaps not collected by init.
     let lives = || fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
