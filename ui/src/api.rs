@@ -175,6 +175,10 @@ impl Api {
         self.get(&format!("/api/hunts/{hunt}/clients?offset={offset}&limit={limit}{state}")).await
     }
 
+    pub async fn hunt_rows(self, hunt: HuntId, source: u16, from: u64, limit: u32) -> Answer<RowPage> {
+        self.get(&format!("/api/hunts/{hunt}/rows?source={source}&from={from}&limit={limit}")).await
+    }
+
     pub async fn artifacts(self) -> Answer<Vec<ArtifactSummary>> {
         self.get("/api/artifacts").await
     }
@@ -227,13 +231,13 @@ impl Api {
 }
 
 /// The address of a hunt's rows as a file.
-pub fn hunt_download(hunt: HuntId, source: &str, format: &str) -> String {
-    format!("/api/hunts/{hunt}/download?source={}&format={format}", encode_uri_component(source))
+pub fn hunt_download(hunt: HuntId, source: u16, format: &str) -> String {
+    format!("/api/hunts/{hunt}/download?source={source}&format={format}")
 }
 
 /// The address of a flow's rows as a file.
-pub fn flow_download(client: ClientId, flow: FlowId, source: &str, format: &str) -> String {
-    format!("/api/clients/{client}/flows/{flow}/download?source={}&format={format}", encode_uri_component(source))
+pub fn flow_download(client: ClientId, flow: FlowId, source: u16, format: &str) -> String {
+    format!("/api/clients/{client}/flows/{flow}/download?source={source}&format={format}")
 }
 
 pub fn flow_upload(client: ClientId, flow: FlowId, upload: u32) -> String {

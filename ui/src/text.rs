@@ -50,8 +50,17 @@ pub fn duration(ms: f64) -> String {
     }
 }
 
-/// `just now`, `12 s ago`, `3 h ago`.
+/// `just now`, `10 s ago`, `3 h ago`, `in 7 d`.
 pub fn ago(then_ms: u64, now_ms: u64) -> String {
+    // Clocks differ a little: only what is well ahead is in the future.
+    if then_ms > now_ms + 60_000 {
+        let minutes = (then_ms - now_ms) / 60_000;
+        return match minutes {
+            0..=59 => format!("in {minutes} min"),
+            60..=1439 => format!("in {} h", minutes / 60),
+            _ => format!("in {} d", minutes / 1440),
+        };
+    }
     let seconds = now_ms.saturating_sub(then_ms) / 1000;
     match seconds {
         0..=4 => "just now".into(),
@@ -147,6 +156,7 @@ mod tests {
             assert_eq!(ago(1_000_000_000, 1_000_000_000 + seconds * 1000), text);
         }
         assert_eq!(ago(2000, 1000), "just now", "a clock that is a little off");
+        assert_eq!(ago(7 * 86_400_000 + 1000, 1000), "in 7 d");
     }
 
     #[test]

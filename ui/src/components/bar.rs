@@ -22,12 +22,18 @@ pub fn Bar(
             format!("{:.3}%", 100.0 * amount as f64 / total.get().max(1) as f64)
         })
     };
-    let class = move |at: usize| parts.with(|parts| parts.get(at).map_or("", |part| part.class));
+    let class = move |at: usize| {
+        parts.with(|parts| match parts.get(at) {
+            // One of ten thousand is still to be seen.
+            Some(part) if part.amount > 0 => format!("bar-part bar-some {}", part.class),
+            _ => "bar-part".to_owned(),
+        })
+    };
     let slots = move || parts.with(Vec::len);
     view! {
         <div class="bar" role="img" aria-label=label>
             <For each=move || 0..slots() key=|at| *at let(at)>
-                <div class=move || format!("bar-part {}", class(at)) style:width=move || width(at)></div>
+                <div class=move || class(at) style:width=move || width(at)></div>
             </For>
         </div>
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{settings::now_ms, text};
 
 /// Rows kept; those farthest from the window in sight go first.
-const MAX_KEPT: usize = 20_000;
+pub const MAX_KEPT: usize = 20_000;
 /// Columns beyond these are in the row's details only.
 const MAX_COLUMNS: usize = 60;
 /// Column widths follow the first rows, for a moment, and then stand still.
@@ -86,6 +86,24 @@ impl RowStore {
         self.rows.with_value(|rows| rows.iter().for_each(|(&number, row)| see(number, row)));
     }
 
+    /// The first row below `until` that was not fetched yet. The outer None: the store is gone.
+    pub fn try_first_missing(self, until: u64) -> Option<Option<u64>> {
+        self.rows.try_with_value(|rows| (0..until).find(|number| !rows.contains_key(number)))
+    }
+
+    /// The numbers of the rows that hold `text` in any value, whatever its case.
+    pub fn holding(self, text: &str) -> Vec<u64> {
+        let text = text.to_lowercase();
+        let holds = |value: &Value| match value {
+            Value::String(value) => value.to_lowercase().contains(&text),
+            other => text::cell(other).to_lowercase().contains(&text),
+        };
+        self.rows.with_value(|rows| {
+            let rows = rows.iter().filter(|(_, row)| row.values().any(holds));
+            rows.map(|(&number, _)| number).collect()
+        })
+    }
+
     pub fn kept(self) -> usize {
         self.changed.track();
         self.rows.with_value(BTreeMap::len)
@@ -107,8 +125,8 @@ impl RowStore {
         }
     }
 
-    /// Takes lines of JSON from number `from` on. A line that is no object stands as one value.
-    pub fn accept(self, from: u64, jsonl: &str) {
+    /// Takes rows as JSON from number `from` on. One that is no object stands as one value.
+    pub fn accept<'a>(self, from: u64, lines: impl Iterator<Item = &'a str>) {
         let mut columns = self.columns.get_untracked();
         let before = columns.clone();
         let first_ms = self.first_ms.get_value().unwrap_or_else(|| {
@@ -118,7 +136,7 @@ impl RowStore {
         });
         let may_widen = now_ms().saturating_sub(first_ms) < WIDTH_MS;
         self.rows.update_value(|rows| {
-            for (number, line) in (from..).zip(jsonl.lines()) {
+            for (number, line) in (from..).zip(lines) {
                 if rows.contains_key(&number) {
                     continue;
                 }

@@ -1,11 +1,14 @@
 //! Tables of any length: only the rows in sight are in the document.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use leptos::{ev, html, prelude::*};
 use wasm_bindgen::{JsCast, prelude::Closure};
 
-use super::rows::{Row, RowStore};
+use super::{
+    paused::paused,
+    rows::{Row, RowStore},
+};
 use crate::text;
 
 /// Height of a row in CSS pixels, as `--row` in the style sheet.
@@ -14,6 +17,9 @@ const ROW: f64 = 28.0;
 const AROUND: u64 = 8;
 /// Browsers cannot lay out elements higher than some 17 million pixels.
 const MOST: u64 = 600_000;
+
+/// Looking through all loaded rows: not at each batch.
+const FILTER_PAUSE: Duration = Duration::from_millis(250);
 
 type Cells = Arc<dyn Fn(u64) -> AnyView + Send + Sync>;
 
@@ -167,16 +173,57 @@ pub struct Lead {
     pub cell: Arc<dyn Fn(&Row) -> AnyView + Send + Sync>,
 }
 
-/// The rows of a store, columns in their own order. `hidden` are columns that a lead shows already.
+/// The rows of a store, columns in their own order. `hidden` are columns that a lead shows already, `selected` is the
+/// number of the row that was clicked. With a `filter`, only rows that hold its text are shown, of those that are loaded;
+/// `matches` tells how many.
 #[component]
 pub fn RowTable(
     store: RowStore,
     #[prop(optional)] lead: Vec<Lead>,
     #[prop(optional)] hidden: &'static [&'static str],
     selected: RwSignal<Option<u64>>,
+    #[prop(optional)] filter: Option<RwSignal<String>>,
+    #[prop(optional)] matches: Option<RwSignal<Option<u64>>>,
     label: &'static str,
     #[prop(into)] empty: ViewFn,
 ) -> impl IntoView {
+    let text =
+        Signal::derive(move || filter.map(|filter| filter.with(|text| text.trim().to_owned())).unwrap_or_default());
+    let (text, changed) = (paused(text, FILTER_PAUSE), paused(store.changed(), FILTER_PAUSE));
+    let held = Memo::new(move |_| {
+        let text = text.get();
+        (!text.is_empty()).then(|| {
+            changed.track();
+            store.holding(&text)
+        })
+    });
+    let number_at =
+        move |at: u64| held.with(|held| held.as_ref().map_or(Some(at), |held| held.get(at as usize).copied()));
+    let total = Signal::derive(move || {
+        held.with(|held| held.as_ref().map(|held| held.len() as u64)).unwrap_or_else(|| store.total().get())
+    });
+    Effect::new(move |_| {
+        if let Some(matches) = matches {
+            matches.set(held.with(|held| held.as_ref().map(|held| held.len() as u64)));
+        }
+    });
+    // The window counts its own lines; the world outside knows row numbers.
+    let line = RwSignal::new(None::<u64>);
+    Effect::new(move |_| {
+        text.track();
+        line.set(None);
+    });
+    Effect::new(move |before: Option<()>| {
+        let number = line.get().and_then(|line| untrack(|| number_at(line)));
+        if before.is_some() {
+            selected.set(number);
+        }
+    });
+    Effect::new(move |_| {
+        if selected.get().is_none() && line.get_untracked().is_some() {
+            line.set(None);
+        }
+    });
     let lead = Arc::new(lead);
     let columns = Memo::new(move |_| {
         let mut columns = store.columns().get();
@@ -212,11 +259,11 @@ pub fn RowTable(
             }
         }
     };
-    let row: Cells = Arc::new(move |number| {
+    let row: Cells = Arc::new(move |at| {
         let lead = Arc::clone(&lead);
         // Told apart by address: a row never changes, it only comes.
         let row = Memo::new_with_compare(
-            move |_| store.row(number),
+            move |_| number_at(at).and_then(|number| store.row(number)),
             |before, after| match (before.row_of(), after.row_of()) {
                 (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
                 (None, None) => false,
@@ -237,14 +284,19 @@ pub fn RowTable(
     });
     view! {
         <Windowed
-            total=store.total()
+            total
             columns=widths
             head
             row
-            on_look=Callback::new(move |(first, end)| store.look(first, end))
+            on_look=Callback::new(move |(first, end)| {
+                // What is found by a filter is loaded already.
+                if held.with_untracked(Option::is_none) {
+                    store.look(first, end);
+                }
+            })
             label
             hold=true
-            selected
+            selected=line
             empty
         />
     }

@@ -8,10 +8,10 @@ use protocol::{
 };
 use serde_json::Value;
 
-use super::{flow_state, hunt_panel::paused, row_side::RowDetails};
+use super::{flow_state, row_side::RowDetails};
 use crate::{
     api::{Api, CallError, flow_download, flow_upload},
-    components::{Ago, Copy, Failure, Notice, Row, RowStore, RowTable},
+    components::{Ago, Copy, Failure, Notice, Row, RowStore, RowTable, paused},
     live::Live,
     settings::Settings,
     text,
@@ -71,7 +71,7 @@ pub fn FlowPanel(client: ClientId, flow: FlowId, ended: Callback<()>) -> impl In
                 }
             }
             LiveEvent::Rows { page, .. } => {
-                store.accept(page.from, &page.jsonl);
+                store.accept(page.from, page.jsonl.lines());
                 store.set_total(page.total.max(store.total().get_untracked()));
             }
             LiveEvent::Error { error, .. } => {
@@ -116,12 +116,7 @@ pub fn FlowPanel(client: ClientId, flow: FlowId, ended: Callback<()>) -> impl In
             tabs
         }
     };
-    let download = move |format: &'static str| {
-        move || {
-            let name = sources.with(|sources| sources.get(usize::from(source.get())).cloned())?;
-            Some(flow_download(client, flow, &name, format))
-        }
-    };
+    let download = move |format: &'static str| move || flow_download(client, flow, source.get(), format);
     let under_way = move || now.with(|now| now.as_ref().is_some_and(|now| !now.state.is_final()));
     let state = Memo::new(move |_| now.with(|now| now.as_ref().map(|now| now.state.clone())));
     let facts = move || {

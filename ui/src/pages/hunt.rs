@@ -5,7 +5,7 @@ use leptos_router::hooks::use_params_map;
 use protocol::{HuntId, api::HuntSummary, collection::HuntState};
 
 use super::{
-    asked,
+    asked, hunt_is_under_way,
     hunt_panel::{HuntFeed, HuntPanel},
     hunt_state, targets, titled,
 };
@@ -26,9 +26,8 @@ pub fn HuntView() -> impl IntoView {
     });
     let path = Signal::derive(move || id.get().map_or_else(|| "/hunts".into(), |id| format!("/hunts/{id}")));
     let fixed = Memo::new(move |_| feed.hunt.with(|hunt| hunt.as_ref().map(Fixed::of)));
-    let state = Memo::new(move |_| {
-        feed.hunt.with(|hunt| hunt.as_ref().map(|hunt| (hunt.state, hunt.counts.outstanding() > 0)))
-    });
+    let state =
+        Memo::new(move |_| feed.hunt.with(|hunt| hunt.as_ref().map(|hunt| (hunt.state, hunt_is_under_way(hunt)))));
     view! {
         <div class="page">
             <div class="page-head">
@@ -36,7 +35,7 @@ pub fn HuntView() -> impl IntoView {
                 {move || id.get().map(|id| view! { <Copy text=id.to_string()/> })}
                 <span data-testid="hunt-state">{move || { state.track(); feed.hunt.with_untracked(|hunt| hunt.as_ref().map(hunt_state)) }}</span>
                 <span class="spread"></span>
-                {move || state.get().map(|(state, outstanding)| actions(feed, state, outstanding))}
+                {move || state.get().map(|(state, under_way)| actions(feed, state, under_way))}
                 {move || fixed.get().filter(|fixed| fixed.ad_hoc).and(id.get()).map(|id| view! {
                     <a class="button" href=format!("/live/{id}")>"Open as live query"</a>
                 })}
@@ -106,7 +105,7 @@ impl Fixed {
     }
 }
 
-fn actions(feed: HuntFeed, state: HuntState, outstanding: bool) -> impl IntoView {
+fn actions(feed: HuntFeed, state: HuntState, under_way: bool) -> impl IntoView {
     let action = move |testid: &'static str, action: &'static str, word: &'static str, class: &'static str| {
         view! { <button type="button" class=class data-testid=testid on:click=move |_| feed.change(action)>{word}</button> }
     };
@@ -118,14 +117,13 @@ fn actions(feed: HuntFeed, state: HuntState, outstanding: bool) -> impl IntoView
             }
             .into_any(),
         ),
-        HuntState::Running if outstanding => Some(
+        HuntState::Running if under_way => Some(
             view! {
                 {action("pause", "pause", "Pause", "button")}
                 {action("stop", "stop", "Stop", "button danger")}
             }
             .into_any(),
         ),
-        HuntState::Running => Some(action("stop", "stop", "Stop", "button").into_any()),
-        HuntState::Stopped | HuntState::Expired => None,
+        HuntState::Running | HuntState::Stopped | HuntState::Expired => None,
     }
 }

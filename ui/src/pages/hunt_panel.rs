@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use protocol::{
     ClientId, HuntId,
-    api::{HuntClient, HuntClientState, HuntSummary, LiveEvent, RowView, Topic},
+    api::{HuntClient, HuntClientState, HuntSummary, LiveEvent, MAX_PAGE, RowView, Topic},
     collection::HuntState,
 };
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{Api, CallError, hunt_download, state_word},
-    components::{Ago, Bar, Failure, Lead, Notice, Paged, Row, RowStore, RowTable, Windowed},
+    components::{Ago, Bar, Failure, Lead, MAX_KEPT, Notice, Paged, Row, RowStore, RowTable, Windowed, paused},
     live::Live,
     text,
 };
@@ -40,6 +40,8 @@ pub struct HuntFeed {
     source: Memo<u16>,
     store: RowStore,
     clients: RwSignal<HashMap<ClientId, HuntClient>>,
+    /// Rows out of sight are being fetched.
+    loading: RwSignal<bool>,
     api: Api,
 }
 
@@ -57,6 +59,7 @@ impl HuntFeed {
             source,
             store: RowStore::new(),
             clients: RwSignal::default(),
+            loading: RwSignal::new(false),
             api: expect_context(),
         };
         Effect::new(move |before: Option<Option<HuntId>>| {
@@ -98,7 +101,7 @@ impl HuntFeed {
                 self.hunt.set(Some(hunt));
             }
             LiveEvent::Rows { page, .. } => {
-                self.store.accept(page.from, &page.jsonl);
+                self.store.accept(page.from, page.jsonl.lines());
                 self.store.set_total(page.total.max(self.store.total().get_untracked()));
             }
             LiveEvent::Error { error, .. } => {
@@ -141,6 +144,34 @@ impl HuntFeed {
                 }
                 busy.try_set_value(false);
             });
+        });
+    }
+
+    /// Fetches the rows that were not in sight yet, as many as are kept.
+    fn load_all(self) {
+        let (Some(id), source) = (self.id.get_untracked(), self.source.get_untracked()) else { return };
+        if self.loading.get_untracked() {
+            return;
+        }
+        self.loading.set(true);
+        leptos::task::spawn_local(async move {
+            // A row may come while the last page is read: what was there at the beginning is enough.
+            let until = self.store.total().get_untracked().min(MAX_KEPT as u64);
+            while let Some(Some(from)) = self.store.try_first_missing(until) {
+                let page = self.api.hunt_rows(id, source, from, MAX_PAGE).await;
+                if self.id.try_get_untracked() != Some(Some(id)) || self.source.get_untracked() != source {
+                    break;
+                }
+                match page {
+                    Ok(page) if page.rows.is_empty() => break,
+                    Ok(page) => self.store.accept(page.from, page.rows.iter().map(|row| row.get())),
+                    Err(error) => {
+                        self.failure.set(Some(error.into()));
+                        break;
+                    }
+                }
+            }
+            self.loading.try_set(false);
         });
     }
 
@@ -275,6 +306,13 @@ fn Counters(feed: HuntFeed, path: Signal<String>, shown: Memo<Shown>) -> impl In
 #[component]
 fn Rows(feed: HuntFeed, path: Signal<String>) -> impl IntoView {
     let selected = RwSignal::new(None::<u64>);
+    let filter = RwSignal::new(String::new());
+    let matches = RwSignal::new(None::<u64>);
+    Effect::new(move |_| {
+        if !filter.with(String::is_empty) && feed.store.total().get() > 0 {
+            feed.load_all();
+        }
+    });
     // Another hunt's rows are other rows.
     Effect::new(move |_| {
         feed.id.track();
@@ -330,14 +368,23 @@ fn Rows(feed: HuntFeed, path: Signal<String>) -> impl IntoView {
             </div>
         })
     };
-    let download = move |format: &'static str| {
-        move || {
-            let name = sources.with(|sources| sources.get(usize::from(feed.source.get())).cloned()).unwrap_or_default();
-            feed.id.get().map(|id| hunt_download(id, &name, format))
+    let download =
+        move |format: &'static str| move || feed.id.get().map(|id| hunt_download(id, feed.source.get(), format));
+    let title = move || {
+        let total = feed.store.total().get();
+        match matches.get() {
+            None => text::counted(total, "row", "rows"),
+            Some(matching) if (feed.store.kept() as u64) < total => {
+                format!("{} of the {} rows loaded", text::count(matching), text::count(feed.store.kept() as u64))
+            }
+            Some(matching) => format!("{} of {}", text::count(matching), text::counted(total, "row", "rows")),
         }
     };
     let empty = move || {
         let words = move || {
+            if !filter.with(String::is_empty) {
+                return if feed.loading.get() { "Looking through the rows…" } else { "No row holds this text." };
+            }
             feed.hunt.with(|hunt| match hunt {
                 None => "Asking the hub…",
                 Some(hunt) if hunt.counts.matching == 0 => {
@@ -350,13 +397,14 @@ fn Rows(feed: HuntFeed, path: Signal<String>) -> impl IntoView {
         };
         view! { <span>{words}</span> }
     };
-    let side = move || match selected.get() {
+    let side = move || {
+        match selected.get() {
         Some(number) => {
             view! { <RowDetails store=feed.store number on_close=Callback::new(move |()| selected.set(None))/> }
                 .into_any()
         }
         None => view! {
-            <Stack store=feed.store/>
+            <Stack store=feed.store loading=feed.loading load_all=Callback::new(move |()| feed.load_all()) choose=Callback::new(move |value| filter.set(value))/>
             <LatencyCurve times=Signal::derive(move || feed.clients.with(|clients| {
                 let mut times: Vec<f64> = clients.values().filter_map(|client| client.answer_ms).collect();
                 times.sort_by(f64::total_cmp);
@@ -364,18 +412,30 @@ fn Rows(feed: HuntFeed, path: Signal<String>) -> impl IntoView {
             })) of=Signal::derive(move || feed.count(|hunt| hunt.counts.matching))/>
         }
         .into_any(),
+    }
     };
     view! {
         <div class="results">
             <div class="result-main">
                 <div class="results-head">
-                    <h2>{move || text::counted(feed.store.total().get(), "row", "rows")}</h2>
+                    <h2 data-testid="rows-total">{title}</h2>
+                    <input
+                        class="field row-filter"
+                        type="search"
+                        data-testid="row-filter"
+                        aria-label="Filter rows"
+                        placeholder="filter…"
+                        autocomplete="off"
+                        spellcheck="false"
+                        prop:value=filter
+                        on:input:target=move |event| filter.set(event.target().value())
+                    />
                     {source_tabs}
                     <span class="spread"></span>
                     <a class="link" download rel="external" data-testid="download-jsonl" href=download("jsonl")>"JSONL ↓"</a>
                     <a class="link" download rel="external" data-testid="download-csv" href=download("csv")>"CSV ↓"</a>
                 </div>
-                <RowTable store=feed.store lead hidden=&["ClientId", "FlowId"] selected label="Rows" empty/>
+                <RowTable store=feed.store lead hidden=&["ClientId", "FlowId"] selected filter=filter matches label="Rows" empty/>
             </div>
             <aside class="side" class:wanted=move || selected.get().is_some() aria-label="Details">{side}</aside>
         </div>
@@ -445,7 +505,7 @@ fn HuntClients(feed: HuntFeed, path: Signal<String>, state: Option<HuntClientSta
         }
     };
     view! {
-        <div class="result-main results alone" data-testid="hunt-clients">
+        <div class="result-main" data-testid="hunt-clients">
             <div class="results-head">
                 <div class="tabs">
                     <a href=move || Shown::Rows.link(&path.get())>"← rows"</a>
@@ -469,30 +529,4 @@ fn HuntClients(feed: HuntFeed, path: Signal<String>, state: Option<HuntClientSta
             />
         </div>
     }
-}
-
-/// Follows `signal`, at once where it has been still, and at most once in each `pause`.
-pub fn paused<T: Clone + PartialEq + Send + Sync + 'static>(signal: Signal<T>, pause: Duration) -> Signal<T> {
-    let out = RwSignal::new(signal.get_untracked());
-    let waiting = StoredValue::new(false);
-    Effect::new(move |_| {
-        let now = signal.get();
-        if waiting.get_value() || out.with_untracked(|out| *out == now) {
-            return;
-        }
-        waiting.set_value(true);
-        out.set(now);
-        set_timeout(
-            move || {
-                if waiting.try_set_value(false).is_none()
-                    && let Some(now) = signal.try_get_untracked()
-                    && out.try_with_untracked(|out| *out != now) == Some(true)
-                {
-                    out.try_set(now);
-                }
-            },
-            pause,
-        );
-    });
-    out.into()
 }

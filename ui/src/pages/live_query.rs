@@ -281,7 +281,7 @@ fn Targets(targets: RwSignal<Vec<String>>, late: RwSignal<bool>) -> impl IntoVie
                 on:change:target=move |event| late.set(event.target().value() == "late")
             >
                 <option value="online">"all online"</option>
-                <option value="late">"all, also who comes later"</option>
+                <option value="late">"all, later too"</option>
             </select>
             <For each=move || targets.get() key=String::clone let(word)>
                 <span class="chip mono" class:bad=condition(std::slice::from_ref(&word)).is_err()>

@@ -4,9 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use leptos::prelude::*;
 
-use super::hunt_panel::paused;
 use crate::{
-    components::{Copy, Glyph, Icon, RowStore, copy_and_say},
+    components::{Copy, Glyph, Icon, MAX_KEPT, RowStore, copy_and_say, paused},
     text,
 };
 
@@ -54,9 +53,14 @@ fn CopyJson(json: Signal<String>) -> impl IntoView {
     view! { <button type="button" class="bare link" on:click=copy>{said}</button> }
 }
 
-/// The most frequent values of one column, over the rows that are loaded.
+/// The most frequent values of one column, over the rows that are loaded; `choose` gets the one that was clicked.
 #[component]
-pub fn Stack(store: RowStore) -> impl IntoView {
+pub fn Stack(
+    store: RowStore,
+    loading: RwSignal<bool>,
+    load_all: Callback<()>,
+    choose: Callback<String>,
+) -> impl IntoView {
     let chosen = RwSignal::new(None::<String>);
     let changed = paused(store.changed(), COUNT_PAUSE);
     let names = Memo::new(move |_| {
@@ -79,7 +83,7 @@ pub fn Stack(store: RowStore) -> impl IntoView {
         column.get().map(|column| top_values(store, &column)).unwrap_or_default()
     });
     let bars = move || {
-        counted.with(|(values, _)| {
+        counted.with(|Counted { values, .. }| {
             let most = values.first().map_or(1, |(_, count)| *count).max(1);
             values
                 .iter()
@@ -87,29 +91,34 @@ pub fn Stack(store: RowStore) -> impl IntoView {
                     let width = format!("{:.2}%", 100.0 * *count as f64 / most as f64);
                     let shown = if value.is_empty() { "(empty)".to_owned() } else { value.clone() };
                     view! {
-                        <div class="stack-item">
-                            <div class="stack-value" title=value.clone()>
+                        <button type="button" class="stack-item" title=format!("Show the rows with {shown}") on:click={
+                            let value = value.clone();
+                            move |_| choose.run(value.clone())
+                        }>
+                            <span class="stack-value">
                                 <span class="stack-fill" style:width=width></span>
-                                <span>{shown}</span>
-                            </div>
-                            <div class="stack-count">{text::count(*count)}</div>
-                        </div>
+                                <span>{shown.clone()}</span>
+                            </span>
+                            <span class="stack-count">{text::count(*count)}</span>
+                        </button>
                     }
                 })
                 .collect_view()
         })
     };
     let basis = move || {
-        let (kept, total) = (store.kept() as u64, store.total().get());
-        if kept < total {
-            format!("of the {} rows loaded", text::count(kept))
+        let rows = counted.with(|counted| counted.rows);
+        let total = store.total().get();
+        if rows < total {
+            format!("of the {} rows loaded", text::count(rows))
         } else {
             format!("of {}", text::counted(total, "row", "rows"))
         }
     };
+    let more = move || (store.kept() as u64) < store.total().get().min(MAX_KEPT as u64);
     let rest = move || {
-        counted.with(|(_, rest)| {
-            (*rest > 0).then(|| format!("and {} more", text::counted(*rest as u64, "value", "values")))
+        counted.with(|Counted { rest, .. }| {
+            (*rest > 0).then(|| format!("and {}", text::counted(*rest as u64, "more value", "more values")))
         })
     };
     view! {
@@ -131,24 +140,43 @@ pub fn Stack(store: RowStore) -> impl IntoView {
             </div>
             <div class="stack">{bars}</div>
             <p class="quiet">{rest}</p>
-            <p class="quiet">{basis}</p>
+            <p class="quiet">
+                {basis}
+                <Show when=more>
+                    " · "
+                    <button type="button" class="bare link" disabled=loading on:click=move |_| load_all.run(())>
+                        {move || if loading.get() { "loading…" } else { "load all" }}
+                    </button>
+                </Show>
+            </p>
         </section>
     }
 }
 
-/// Counts by value, largest first, and how many values did not fit.
-fn top_values(store: RowStore, column: &str) -> (Vec<(String, u64)>, usize) {
+#[derive(Clone, Default, PartialEq)]
+struct Counted {
+    /// The largest first.
+    values: Vec<(String, u64)>,
+    /// Values that did not fit.
+    rest: usize,
+    /// Rows counted.
+    rows: u64,
+}
+
+fn top_values(store: RowStore, column: &str) -> Counted {
     let mut counts: HashMap<String, u64> = HashMap::new();
+    let mut rows = 0;
     store.each(|_, row| {
+        rows += 1;
         if let Some(value) = row.get(column) {
             *counts.entry(text::cell(value)).or_default() += 1;
         }
     });
-    let mut counts: Vec<_> = counts.into_iter().collect();
-    counts.sort_unstable_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
-    let rest = counts.len().saturating_sub(MOST_VALUES);
-    counts.truncate(MOST_VALUES);
-    (counts, rest)
+    let mut values: Vec<_> = counts.into_iter().collect();
+    values.sort_unstable_by(|(a, x), (b, y)| y.cmp(x).then_with(|| a.cmp(b)));
+    let rest = values.len().saturating_sub(MOST_VALUES);
+    values.truncate(MOST_VALUES);
+    Counted { values, rest, rows }
 }
 
 /// The first column in which values repeat, and not all are the same.
