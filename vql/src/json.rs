@@ -1,12 +1,11 @@
 //! Values to JSON bytes without a tree between, and JSON text to values.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use crate::value::{Dict, Value};
 
-/// Deeper nesting is cut to `null`: an array can be nested by a query as deep as memory goes, the stack cannot.
-const MAX_DEPTH: u32 = 128;
+/// Objects may hold what they want, so depth is watched here too: what is deeper is `null`.
+const MAX_DEPTH: u32 = crate::value::MAX_NESTING + 8;
 
 /// Appends `value` as compact JSON. Whole floats print without a point, NaN and infinities as `null`.
 pub fn write_value(out: &mut Vec<u8>, value: &Value) {
@@ -182,11 +181,11 @@ impl<'de> serde::Deserialize<'de> for Value {
                 serde::Deserialize::deserialize(d)
             }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-                let mut items = Vec::new();
+                let mut items: Vec<Value> = Vec::new();
                 while let Some(item) = seq.next_element()? {
                     items.push(item);
                 }
-                Ok(Value::Array(Arc::new(items)))
+                Ok(Value::from(items))
             }
             fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
                 let mut dict = Dict::new();

@@ -23,7 +23,7 @@ pub enum Value {
     /// binary strings; `base64encode` or `format(format='%x')` keep them whole.
     Bytes(Arc<[u8]>),
     Time(Timestamp),
-    Array(Arc<Vec<Value>>),
+    Array(Arc<List>),
     Dict(Arc<Dict>),
     /// A query that runs when it is used.
     Query(Arc<StoredQuery>),
@@ -80,6 +80,15 @@ impl Value {
     /// Seconds and nanoseconds since the epoch; NULL when out of the calendar's range.
     pub fn time(seconds: i64, nanos: i32) -> Value {
         Timestamp::new(seconds, nanos).map_or(Value::Null, Value::Time)
+    }
+
+    /// How many arrays and dicts lie inside each other at most.
+    fn depth(&self) -> u32 {
+        match self {
+            Value::Array(list) => list.depth,
+            Value::Dict(dict) => dict.depth,
+            _ => 0,
+        }
     }
 
     pub fn is_null(&self) -> bool {
@@ -146,7 +155,7 @@ impl Value {
 
     pub fn as_array(&self) -> Option<&[Value]> {
         match self {
-            Value::Array(a) => Some(a),
+            Value::Array(a) => Some(&a[..]),
             _ => None,
         }
     }
@@ -283,7 +292,63 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 
 impl<T: Into<Value>> From<Vec<T>> for Value {
     fn from(v: Vec<T>) -> Value {
-        Value::Array(Arc::new(v.into_iter().map(Into::into).collect()))
+        Value::array(v.into_iter().map(Into::into))
+    }
+}
+
+/// Arrays and dicts nest no deeper than this: a value that would is NULL in its container. Whoever walks a value
+/// may recurse, and so may its drop.
+pub const MAX_NESTING: u32 = 128;
+
+/// The elements of an array.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    items: Vec<Value>,
+    /// 1 more than that of the deepest element.
+    depth: u32,
+}
+
+impl List {
+    pub fn push(&mut self, value: Value) {
+        self.items.push(nested(value, &mut self.depth));
+    }
+
+    /// Replaces the element at `index`, which is there.
+    pub fn set(&mut self, index: usize, value: Value) {
+        self.items[index] = nested(value, &mut self.depth);
+    }
+}
+
+/// The value as it goes into a container whose depth is `depth`.
+fn nested(value: Value, depth: &mut u32) -> Value {
+    let inner = value.depth() + 1;
+    if inner > MAX_NESTING {
+        return Value::Null;
+    }
+    *depth = inner.max(*depth);
+    value
+}
+
+impl std::ops::Deref for List {
+    type Target = [Value];
+    fn deref(&self) -> &[Value] {
+        &self.items
+    }
+}
+
+impl FromIterator<Value> for List {
+    fn from_iter<I: IntoIterator<Item = Value>>(iter: I) -> List {
+        let mut depth = 1;
+        let items = iter.into_iter().map(|value| nested(value, &mut depth)).collect();
+        List { items, depth }
+    }
+}
+
+impl Extend<Value> for List {
+    fn extend<I: IntoIterator<Item = Value>>(&mut self, iter: I) {
+        for value in iter {
+            self.push(value);
+        }
     }
 }
 
@@ -291,6 +356,8 @@ impl<T: Into<Value>> From<Vec<T>> for Value {
 #[derive(Clone, Debug, Default)]
 pub struct Dict {
     entries: IndexMap<Arc<str>, Value>,
+    /// 1 more than that of the deepest value.
+    depth: u32,
 }
 
 impl Dict {
@@ -299,25 +366,22 @@ impl Dict {
     }
 
     pub fn with_capacity(n: usize) -> Dict {
-        Dict { entries: IndexMap::with_capacity(n) }
+        Dict { entries: IndexMap::with_capacity(n), depth: 1 }
     }
 
     /// `Dict::of([("Name", "eth0".into()), …])`
     pub fn of<K: Into<Arc<str>>>(entries: impl IntoIterator<Item = (K, Value)>) -> Dict {
-        Dict { entries: entries.into_iter().map(|(k, v)| (k.into(), v)).collect() }
+        entries.into_iter().map(|(k, v)| (k.into(), v)).collect()
     }
 
     /// Sets `name`; a name that is there keeps its place.
     pub fn set(&mut self, name: impl Into<Arc<str>>, value: impl Into<Value>) {
-        self.entries.insert(name.into(), value.into());
+        let value = nested(value.into(), &mut self.depth);
+        self.entries.insert(name.into(), value);
     }
 
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.entries.get(name)
-    }
-
-    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
-        self.entries.get_mut(name)
     }
 
     /// Takes `name` out; the order of the others stays.
@@ -352,7 +416,9 @@ impl Dict {
 
 impl FromIterator<(Arc<str>, Value)> for Dict {
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Value)>>(iter: I) -> Dict {
-        Dict { entries: iter.into_iter().collect() }
+        let mut depth = 1;
+        let entries = iter.into_iter().map(|(name, value)| (name, nested(value, &mut depth))).collect();
+        Dict { entries, depth }
     }
 }
 

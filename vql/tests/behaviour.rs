@@ -221,3 +221,22 @@ fn examples_in_signatures_run_and_give_rows() {
         }
     }
 }
+
+#[test]
+fn values_do_not_nest_without_end() {
+    let runner = Runner::new();
+    let answers = runner
+        .run(
+            "LET D <= dict(a=1) LET Wrap(X, N) = if(condition=N < 300, then=Wrap(X=((X,),), N=N + 1), else=X)
+             SELECT set(item=D, field='d', value=D) AS S FROM range(end=1000) WHERE NOT S
+             SELECT D, Wrap(X=1, N=0) AS W FROM scope()",
+        )
+        .unwrap();
+    let text = answers[3].as_ref().unwrap();
+    let deepest = text.bytes().fold((0i32, 0i32), |(now, most), b| match b {
+        b'[' | b'{' => (now + 1, most.max(now + 1)),
+        b']' | b'}' => (now - 1, most),
+        _ => (now, most),
+    });
+    assert!(deepest.1 <= 130, "{deepest:?}");
+}

@@ -57,14 +57,8 @@ static SET: Signature = Signature::new(
 )
 .examples(&["SELECT set(item=dict(a=1), field='b', value=2) AS D FROM scope()"]);
 
-/// A value that holds itself holds itself holds itself …: deeper than this is refused.
-const MAX_NESTING: u32 = 64;
-
 fn set(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let (field, value) = (args.value("field"), args.value("value"));
-    if nesting(&value) > MAX_NESTING {
-        return Err(CallError::new(format!("the value nests deeper than {MAX_NESTING} levels")));
-    }
     let mut item = args.value("item");
     if let Value::Object(object) = &item {
         if !object.set(&field.to_text(), value) {
@@ -81,7 +75,7 @@ fn set(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
             let list = Arc::make_mut(items);
             let at = field.as_int().and_then(|i| usize::try_from(i).ok());
             match at {
-                Some(at) if at < list.len() => list[at] = value.clone(),
+                Some(at) if at < list.len() => list.set(at, value.clone()),
                 Some(at) if at == list.len() => list.push(value.clone()),
                 _ => return Err(CallError::new("the array has no such index")),
             }
@@ -106,14 +100,6 @@ fn set(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     }
     change(&mut item)?;
     Ok(item)
-}
-
-fn nesting(value: &Value) -> u32 {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(nesting).max().unwrap_or(0),
-        Value::Dict(dict) => 1 + dict.values().map(nesting).max().unwrap_or(0),
-        _ => 0,
-    }
 }
 
 static LRU: Signature = Signature::new(
@@ -153,6 +139,10 @@ impl crate::value::Object for Lru {
     }
 
     fn set(&self, name: &str, value: Value) -> bool {
+        // A cache in a cache could come to hold itself.
+        if matches!(value, Value::Object(_)) {
+            return false;
+        }
         let mut entries = self.entries.lock();
         entries.shift_remove(name);
         entries.insert(Arc::from(name), value);

@@ -1,6 +1,7 @@
 //! `flatten()`.
 
 use super::prelude::*;
+use crate::value::List;
 
 static FLATTEN: Signature = Signature::new(
     "flatten",
@@ -13,7 +14,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     let Some(query) = args.query("query")? else { return Ok(CONTINUE) };
     Ok(cx.run_query(&query, &mut |row| {
         let row = row.take_row();
-        let arrays: Vec<(usize, Arc<Vec<Value>>)> = row
+        let arrays: Vec<(usize, Arc<List>)> = row
             .values()
             .iter()
             .enumerate()
@@ -23,7 +24,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     }))
 }
 
-fn combine(row: Row, arrays: &[(usize, Arc<Vec<Value>>)], emit: &mut EmitView<'_>) -> Flow {
+fn combine(row: Row, arrays: &[(usize, Arc<List>)], emit: &mut EmitView<'_>) -> Flow {
     let Some(((column, items), rest)) = arrays.split_first() else { return emit(&row) };
     let with = |value: Value| {
         let mut values = row.values().to_vec();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::builtin::time;
-use crate::value::{Dict, Value};
+use crate::value::{Dict, List, Value};
 
 /// `string * int` stops here.
 const MAX_REPEAT: usize = 100 << 20;
@@ -92,12 +92,12 @@ pub fn add(a: &Value, b: &Value) -> Value {
         (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_add(*b)),
         (Value::Str(a), Value::Str(b)) => Value::from([&**a, &**b].concat()),
         (Value::Array(items), other) => {
-            let mut list = Vec::clone(items);
+            let mut list = List::clone(items);
             match other {
                 Value::Array(more) => list.extend(more.iter().cloned()),
                 one => list.push(one.clone()),
             }
-            Value::from(list)
+            Value::Array(Arc::new(list))
         }
         (one, Value::Array(more)) => Value::array(std::iter::once(one).chain(more.iter()).cloned()),
         (Value::Dict(a), Value::Dict(b)) => {
