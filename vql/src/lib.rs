@@ -14,6 +14,8 @@ pub mod eval;
 #[cfg(feature = "eval")]
 pub mod json;
 #[cfg(feature = "eval")]
+pub mod names;
+#[cfg(feature = "eval")]
 mod plan;
 #[cfg(feature = "eval")]
 pub mod plugin;

@@ -339,28 +339,34 @@ pub(crate) fn check<'n>(
     has_spread: bool,
     callee: &str,
 ) -> Option<String> {
-    if !signature.open {
-        for name in names.clone() {
-            if name != SPREAD && signature.arg(name).is_none() {
-                let known: Vec<&str> = signature.args.iter().map(|a| a.name).collect();
-                let takes = if known.is_empty() {
-                    "it takes no arguments".to_owned()
-                } else {
-                    crate::eval::suggest(name, known.iter().copied())
-                        .unwrap_or_else(|| format!("it takes {}", known.join(", ")))
-                };
-                return Some(format!("{callee}: unexpected argument `{name}`: {takes}"));
-            }
-        }
+    let wrong = names.clone().find_map(|name| unexpected(signature, name, callee));
+    wrong.or_else(|| missing(signature, names, has_spread, callee))
+}
+
+/// Why a call does not take an argument of this name.
+pub(crate) fn unexpected(signature: &Signature, name: &str, callee: &str) -> Option<String> {
+    if signature.open || name == SPREAD || signature.arg(name).is_some() {
+        return None;
     }
-    if !has_spread {
-        for arg in signature.args.iter().filter(|a| a.required) {
-            if !names.clone().any(|n| n == arg.name) {
-                return Some(format!("{callee}: the argument `{}` is required: {}", arg.name, arg.doc));
-            }
-        }
-    }
-    None
+    let known: Vec<&str> = signature.args.iter().map(|a| a.name).collect();
+    let takes = if known.is_empty() {
+        "it takes no arguments".to_owned()
+    } else {
+        crate::eval::suggest(name, known.iter().copied()).unwrap_or_else(|| format!("it takes {}", known.join(", ")))
+    };
+    Some(format!("{callee}: unexpected argument `{name}`: {takes}"))
+}
+
+/// The first required argument that is not among the names.
+pub(crate) fn missing<'n>(
+    signature: &Signature,
+    names: impl Iterator<Item = &'n str> + Clone,
+    has_spread: bool,
+    callee: &str,
+) -> Option<String> {
+    let absent = |arg: &&crate::plugin::ArgSpec| arg.required && !names.clone().any(|n| n == arg.name);
+    let arg = signature.args.iter().filter(|_| !has_spread).find(absent)?;
+    Some(format!("{callee}: the argument `{}` is required: {}", arg.name, arg.doc))
 }
 
 /// A column without an alias is named by its expression; backticks around a plain name are no part of the name.

@@ -300,7 +300,9 @@ impl Inner {
             let (runner, runtime) = (self.runner.clone(), self.runtime.clone());
             let thread = std::thread::Builder::new().name("flow".into()).stack_size(self.config.stack_bytes);
             let running = flow.clone();
+            let stack = self.config.stack_bytes;
             if let Err(error) = thread.spawn(move || {
+                vql::eval::stack_is(stack);
                 let stuck = inner.clone();
                 running.run(&*runner, &runtime, move |flow| Self::ended(&stuck, flow));
                 Self::ended(&inner, &running);

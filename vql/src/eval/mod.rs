@@ -59,11 +59,17 @@ pub fn on_big_stack<R: Send>(f: impl FnOnce() -> R + Send) -> std::io::Result<R>
     })
 }
 
+/// Tells evaluation that this thread, which has just begun, has a stack of `bytes`: for whoever spawns its own. Without
+/// it a thread is taken to have 1 MiB.
+pub fn stack_is(bytes: usize) {
+    STACK_FLOOR.set(stack_here().saturating_sub(bytes.saturating_sub(RESERVE)));
+}
+
 /// Runs `task` on a big stack, without waiting for it.
 pub(crate) fn big_detached(task: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     let thread = std::thread::Builder::new().name("vql".into()).stack_size(BIG_STACK);
     thread.spawn(move || {
-        STACK_FLOOR.set(stack_here().saturating_sub(BIG_STACK - RESERVE));
+        stack_is(BIG_STACK);
         task();
     })?;
     Ok(())
@@ -74,7 +80,7 @@ pub(crate) fn big_thread<'s, R: Send + 's>(
     f: impl FnOnce() -> R + Send + 's,
 ) -> std::io::Result<std::thread::ScopedJoinHandle<'s, R>> {
     std::thread::Builder::new().name("vql".into()).stack_size(BIG_STACK).spawn_scoped(scope, move || {
-        STACK_FLOOR.set(stack_here().saturating_sub(BIG_STACK - RESERVE));
+        stack_is(BIG_STACK);
         f()
     })
 }
