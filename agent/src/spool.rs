@@ -450,6 +450,10 @@ impl FlowSpool {
             file.seek(SeekFrom::Start(record.at))?;
             file.read_exact(&mut data)?;
         }
+        // Many flows may wait for the hub with all sent: none keeps a file open for that.
+        if self.records.last_key_value().is_some_and(|(last, _)| *last == seq) {
+            self.reader = None;
+        }
         Ok(data.into())
     }
 

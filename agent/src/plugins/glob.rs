@@ -19,7 +19,7 @@ static GLOB: Signature = Signature::new(
         ACCESSOR,
         opt("nosymlink", Bool, "Do not go into directories through links"),
         opt("recursion_callback", Text, "A lambda that gets the row of a directory: false leaves out what is below"),
-        opt("one_filesystem", Bool, "Do not go into other file systems"),
+        opt("one_filesystem", Bool, "Wildcards do not lead into other file systems; names do"),
     ],
 )
 .examples(&[
@@ -46,11 +46,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, C
         columns: &columns,
         emit,
         follow: !args.bool("nosymlink")?,
-        device: if args.bool("one_filesystem")? {
-            accessor.stat(&root, true).ok().and_then(|meta| Some(meta.id?.0))
-        } else {
-            None
-        },
+        stay: args.bool("one_filesystem")?,
         enter: &|row: &Row| match &callback {
             Some(lambda) => cx.truth(&cx.call(lambda, &[row.to_dict().into()])),
             None => true,
@@ -63,7 +59,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, C
 }
 
 /// What is left of a pattern at some directory.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 struct Goal<'p> {
     parts: &'p [Part],
     /// Directories that the `**` at the head may still take; None before it took any.
@@ -78,8 +74,8 @@ struct Walk<'w, 'c> {
     columns: &'w Arc<Columns>,
     emit: &'w mut Emit<'c>,
     follow: bool,
-    /// Only this one.
-    device: Option<u64>,
+    /// Wildcards do not lead into other file systems.
+    stay: bool,
     enter: &'w dyn Fn(&Row) -> bool,
     /// The directories that we are in, to notice a link that leads back.
     above: Vec<(u64, u64)>,
@@ -88,13 +84,13 @@ struct Walk<'w, 'c> {
 }
 
 impl<'p> Walk<'_, '_> {
-    /// The goals, and those that `**` gives by standing for nothing.
+    /// The goals, and those that `**` gives by standing for nothing; each once.
     fn goals(&self, from: impl Iterator<Item = Goal<'p>>) -> Vec<Goal<'p>> {
         let mut goals: Vec<Goal<'p>> = Vec::new();
         for goal in from {
             let mut goal = goal;
             loop {
-                if !goal.parts.is_empty() && !goals.contains(&goal) {
+                if !goal.parts.is_empty() {
                     goals.push(goal);
                 }
                 match goal.parts {
@@ -102,6 +98,11 @@ impl<'p> Walk<'_, '_> {
                     _ => break,
                 }
             }
+        }
+        // Two `**` in a row would double the goals at each level. There may be thousands of patterns.
+        if goals.len() > 1 {
+            let mut seen = HashSet::with_capacity(goals.len());
+            goals.retain(|goal| seen.insert((goal.parts.as_ptr(), goal.parts.len(), goal.depth)));
         }
         goals
     }
@@ -175,7 +176,7 @@ impl<'p> Walk<'_, '_> {
     ) -> Flow {
         self.cx.charge(1)?;
         let nocase = self.accessor.ignores_case();
-        let (mut found, mut deeper) = (false, Vec::new());
+        let (mut found, mut named, mut deeper) = (false, false, Vec::new());
         for goal in goals {
             let [part, rest @ ..] = goal.parts else { continue };
             match part {
@@ -191,6 +192,7 @@ impl<'p> Walk<'_, '_> {
                 }
                 part if pattern::matches(part, name, nocase) => {
                     found |= rest.is_empty();
+                    named |= matches!(part, Part::Name(_));
                     deeper.push(Goal { parts: rest, depth: None });
                 }
                 _ => {}
@@ -213,14 +215,14 @@ impl<'p> Walk<'_, '_> {
         if found {
             (self.emit)(row())?;
         }
-        if may_enter && self.enters(&full, &meta, &deeper) && (self.enter)(&row()) {
+        if may_enter && self.enters(&full, &meta, named, &deeper) && (self.enter)(&row()) {
             below.push((name.to_vec(), deeper));
         }
         CONTINUE
     }
 
     /// Whether the walk goes into what is described.
-    fn enters(&mut self, path: &[u8], meta: &Meta, goals: &[Goal<'p>]) -> bool {
+    fn enters(&mut self, path: &[u8], meta: &Meta, named: bool, goals: &[Goal<'p>]) -> bool {
         let target;
         let directory = match meta.kind {
             Kind::Directory => meta,
@@ -234,7 +236,8 @@ impl<'p> Walk<'_, '_> {
             _ => return false,
         };
         let Some(id) = directory.id else { return true };
-        if self.device.is_some_and(|device| device != id.0) || self.above.contains(&id) {
+        let elsewhere = self.above.last().is_some_and(|above| above.0 != id.0);
+        if (self.stay && !named && elsewhere) || self.above.contains(&id) {
             return false;
         }
         let deep = goals.iter().any(|goal| matches!(goal.parts[0], Part::Deep(_)));

@@ -122,6 +122,7 @@ fn glob_finds_what_its_patterns_say() {
         ("globs='e/{link,dangling}'", &["e/dangling", "e/link"]),
         ("globs='a/**', recursion_callback='x => x.Name != \"b\"'", &["a/b", "a/one.txt"]),
         ("globs='a/**1', one_filesystem=TRUE", &["a/b", "a/one.txt"]),
+        ("globs='a/**/**/**/two.txt', nosymlink=TRUE", &["a/b/two.txt"]),
         ("globs='nothing/**'", &[]),
         ("globs=[]", &[]),
     ];
@@ -136,6 +137,10 @@ fn glob_finds_what_its_patterns_say() {
         found.sort();
         assert_eq!(found, *expected, "{args}");
     }
+    let everywhere = |args: &str| json(dir.path(), &format!("SELECT OSPath FROM glob(globs={args})"));
+    assert_eq!(everywhere("'/pro?/uptime'"), [r#"{"OSPath":"/proc/uptime"}"#]);
+    assert!(everywhere("'/pro?/uptime', one_filesystem=TRUE").is_empty());
+    assert_eq!(everywhere("'/proc/upt*', one_filesystem=TRUE"), [r#"{"OSPath":"/proc/uptime"}"#]);
     let (_, log) = query_in(dir.path(), "SELECT * FROM glob(globs='*', accessor='fiel', root=Dir)");
     assert!(log[0].contains("`fiel`") && log[0].contains("file"), "{log:?}");
 }
