@@ -314,9 +314,17 @@ impl<'a> Context<'a> {
         let mut hasher = DefaultHasher::new();
         (&message, span).hash(&mut hasher);
         let mut logged = self.shared.logged.lock();
-        if logged.len() < MAX_REMEMBERED && logged.insert(hasher.finish()) {
-            drop(logged);
-            self.shared.log.log(LogRecord { level, message, span });
+        if logged.len() >= MAX_REMEMBERED || !logged.insert(hasher.finish()) {
+            return;
+        }
+        let last = logged.len() == MAX_REMEMBERED;
+        drop(logged);
+        self.shared.log.log(LogRecord { level, message, span });
+        if last {
+            self.log(
+                Level::Error,
+                format!("{MAX_REMEMBERED} different problems are enough: further ones are not logged"),
+            );
         }
     }
 }

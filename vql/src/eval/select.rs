@@ -90,6 +90,18 @@ impl Counts {
     }
 }
 
+/// For how many rows EXPLAIN says what became of them.
+const MAX_EXPLAINED: u64 = 100;
+
+fn explain_row(cx: &Context<'_>, select: &Select, number: u64, input: &dyn RowView, what: &str) {
+    if select.explain && number < MAX_EXPLAINED {
+        let text = input.to_row().to_json();
+        // Wide rows are known by their beginning.
+        let shown: String = text.chars().take(200).collect();
+        cx.log(Level::Debug, format!("EXPLAIN row {}: {what}: {shown}", number + 1));
+    }
+}
+
 /// The rows that WHERE keeps, each with the source's row under it.
 fn plain(
     cx: &Context<'_>,
@@ -100,7 +112,7 @@ fn plain(
     let mut layout: Option<Layout> = None;
     let mut cells: Vec<OnceLock<Value>> = Vec::new();
     source(cx, &select.from, &mut |input| {
-        counts.read.fetch_add(1, Ordering::Relaxed);
+        let number = counts.read.fetch_add(1, Ordering::Relaxed);
         cx.charge(1)?;
         let fits = layout.as_ref().is_some_and(|l| l.fits(input.columns()));
         let layout = match &mut layout {
@@ -116,9 +128,11 @@ fn plain(
         if let Some(filter) = &select.filter
             && !filter.truth(&below.with_row(&view))
         {
+            explain_row(cx, select, number, input, "WHERE drops it");
             return CONTINUE;
         }
         counts.kept.fetch_add(1, Ordering::Relaxed);
+        explain_row(cx, select, number, input, "kept");
         emit(input, &view)
     })
 }
@@ -270,7 +284,7 @@ fn grouped(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitVi
     let mut groups: IndexMap<String, Group> = IndexMap::new();
     let mut layout: Option<Layout> = None;
     let _ = source(cx, &select.from, &mut |input| {
-        counts.read.fetch_add(1, Ordering::Relaxed);
+        let number = counts.read.fetch_add(1, Ordering::Relaxed);
         cx.charge(1)?;
         let fits = layout.as_ref().is_some_and(|l| l.fits(input.columns()));
         let layout = match &mut layout {
@@ -289,6 +303,7 @@ fn grouped(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitVi
             if let Some(filter) = &select.filter
                 && !filter.truth(&above)
             {
+                explain_row(cx, select, number, input, "WHERE drops it");
                 return CONTINUE;
             }
             let mut key = String::new();
@@ -298,6 +313,7 @@ fn grouped(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitVi
                 }
                 key.push_str(&cx.materialize(expr.eval(&above)).to_text());
             }
+            explain_row(cx, select, number, input, &format!("in the group {key:?}"));
             // What is computed already and is no aggregate need not be computed again.
             for (index, cell) in layout.cells.iter().enumerate() {
                 if let (Cell::Item(item), Some(value)) = (cell, scratch_cells[index].get())
