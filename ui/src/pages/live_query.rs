@@ -297,7 +297,7 @@ fn Targets(targets: RwSignal<Vec<String>>, late: RwSignal<bool>) -> impl IntoVie
                 data-testid="target-input"
                 list="target-words"
                 aria-label="Narrow by label, system or client id"
-                placeholder="label:web  os:linux  C.…"
+                placeholder="label:web  os:linux  C.0…"
                 spellcheck="false"
                 autocomplete="off"
                 node_ref=input
