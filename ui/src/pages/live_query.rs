@@ -264,10 +264,8 @@ fn Targets(targets: RwSignal<Vec<String>>, late: RwSignal<bool>) -> impl IntoVie
             event.prevent_default();
             take();
         }
-        "Backspace" => {
-            if input.get_untracked().is_some_and(|input| input.value().is_empty()) {
-                targets.update(|targets| drop(targets.pop()));
-            }
+        "Backspace" if input.get_untracked().is_some_and(|input| input.value().is_empty()) => {
+            targets.update(|targets| drop(targets.pop()));
         }
         _ => {}
     };
