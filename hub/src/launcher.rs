@@ -1,5 +1,7 @@
 //! From a collection to what an agent gets: plain VQL that needs no artifact there, checked here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protocol::{
     FlowId,
@@ -10,9 +12,12 @@ use protocol::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use vql::diagnostic::{Diagnostic, Severity};
+use vql::{
+    artifact::{Artifact, Kind, Resources},
+    diagnostic::{Diagnostic, Severity},
+};
 
-use crate::{HubError, artifacts::Artifacts, store::paths::file_names};
+use crate::{HubError, artifacts::Artifacts, clients::clip_name, store::paths::file_names};
 
 /// What is left of a message for what is not queries.
 const MAX_REQUEST: usize = 4 << 20;
@@ -66,57 +71,112 @@ impl Compiled {
 
 /// Checks the request and compiles it. The error says what is wrong, for a query with the places.
 pub(crate) fn compile(artifacts: &Artifacts, collection: &Collection) -> Result<Compiled, HubError> {
-    check_limits(&collection.limits)?;
+    let mut limits = collection.limits.clone();
+    check_limits(&limits)?;
     if collection.artifacts.is_empty() {
         return Err(HubError::invalid("the collection names no artifact", "name at least one"));
     }
     let (mut sources, mut env) = (Vec::new(), Vec::<(String, Value)>::new());
     for request in &collection.artifacts {
-        let Some(artifact) = artifacts.get(&request.name) else {
-            let known = artifacts.names();
-            return Err(HubError::Invalid {
-                message: format!("there is no artifact {:?}", crate::clients::clip_name(&request.name)),
-                hint: vql::diagnostic::did_you_mean(&request.name, known)
-                    .or_else(|| Some("GET /api/artifacts lists them".into())),
-                diagnostics: Vec::new(),
-            });
-        };
-        if let Some(unknown) =
-            request.parameters.keys().find(|name| artifact.parameters.iter().all(|p| p.name != **name))
-        {
-            return Err(HubError::Invalid {
-                message: format!("{} has no parameter {:?}", artifact.name, crate::clients::clip_name(unknown)),
-                hint: vql::diagnostic::did_you_mean(unknown, artifact.parameters.iter().map(|p| p.name.as_str())),
-                diagnostics: Vec::new(),
-            });
+        let artifact = find(artifacts, &request.name)?;
+        if artifact.kind != Kind::Client {
+            return Err(HubError::invalid(
+                format!("{} is of kind {}", artifact.name, artifact.kind.name()),
+                "only artifacts of kind CLIENT can be collected",
+            ));
         }
-        for parameter in &artifact.parameters {
-            let value = request.parameters.get(&parameter.name).unwrap_or(&parameter.default);
-            env.retain(|(name, _)| *name != parameter.name);
-            env.push((parameter.name.clone(), Value::String(value.clone())));
+        take_resources(&mut limits, &artifact.resources);
+        let compiled = artifact.compile(&request.parameters).map_err(|error| plain(error.to_string()))?;
+        for (name, value) in &compiled.env {
+            let value = json(value);
+            match env.iter().find(|(taken, _)| taken == name) {
+                Some((_, other)) if *other != value => {
+                    return Err(HubError::invalid(
+                        format!("two of the artifacts have a parameter {name}, with different values"),
+                        "give it one value for both, or collect them one by one",
+                    ));
+                }
+                Some(_) => {}
+                None => env.push((name.clone(), value)),
+            }
         }
-        for source in &artifact.sources {
-            let query = if artifact.name == Collection::QUERY_ARTIFACT {
-                request.parameters.get("Command").cloned().unwrap_or_default()
-            } else {
-                source.query.clone()
+        let imported = imports(artifacts, artifact)?;
+        for source in compiled.sources {
+            // The query artifact's query is what was typed.
+            let typed = request.parameters.get("Command").filter(|_| artifact.name == Collection::QUERY_ARTIFACT);
+            let query = match typed {
+                Some(query) => {
+                    check_query(query)?;
+                    query.clone()
+                }
+                None => format!("{imported}{}", source.script),
             };
-            check_query(&query)?;
-            let name = source.full_name(&artifact.name);
-            sources.push(SourceQuery { name, query, precondition: source.precondition.clone() });
+            if sources.iter().any(|other: &SourceQuery| other.name == source.name) {
+                return Err(plain(format!("{} is named twice", artifact.name)));
+            }
+            sources.push(SourceQuery { name: source.name, query, precondition: source.precondition });
         }
     }
-    if sources.len() > StreamId::MAX_SOURCES {
+    if sources.is_empty() || sources.len() > StreamId::MAX_SOURCES {
         return Err(HubError::invalid(
             format!("the collection has {} sources", sources.len()),
-            format!("at most {} fit into one", StreamId::MAX_SOURCES),
+            format!("expected 1 to {}", StreamId::MAX_SOURCES),
         ));
     }
-    let compiled = Compiled::from(CompiledRecord { sources, env, limits: collection.limits.clone() });
+    let compiled = Compiled::from(CompiledRecord { sources, env, limits });
     match compiled.frame(FlowId::new(0, 0)) {
         Ok(frame) if frame.len() <= MAX_REQUEST => Ok(compiled),
         _ => Err(HubError::invalid("the collection is longer than 4 MiB", "shorten its queries or parameters")),
     }
+}
+
+fn find<'a>(artifacts: &'a Artifacts, name: &str) -> Result<&'a Arc<Artifact>, HubError> {
+    artifacts.get(name).ok_or_else(|| HubError::Invalid {
+        message: format!("there is no artifact {:?}", clip_name(name)),
+        hint: vql::diagnostic::did_you_mean(name, artifacts.names())
+            .or_else(|| Some("GET /api/artifacts lists them".into())),
+        diagnostics: Vec::new(),
+    })
+}
+
+/// What the artifacts that this one imports lend it.
+fn imports(artifacts: &Artifacts, artifact: &Artifact) -> Result<String, HubError> {
+    let mut text = String::new();
+    for name in &artifact.imports {
+        if let Some(export) = &find(artifacts, name)?.export {
+            text.push_str(export.trim_end());
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+/// An artifact's own limits count where the request leaves ours as they are.
+fn take_resources(limits: &mut Limits, resources: &Resources) {
+    let default = Limits::default();
+    if limits.timeout_s == default.timeout_s && resources.timeout > 0 {
+        limits.timeout_s = u32::try_from(resources.timeout).unwrap_or(u32::MAX);
+    }
+    if limits.max_rows == default.max_rows && resources.max_rows > 0 {
+        limits.max_rows = resources.max_rows;
+    }
+    if limits.max_bytes == default.max_bytes && resources.max_upload_bytes > 0 {
+        limits.max_bytes = resources.max_upload_bytes;
+    }
+    if limits.cpu_percent.is_none() && resources.cpu_limit >= 1.0 {
+        limits.cpu_percent = Some(resources.cpu_limit.min(100.0) as u8);
+    }
+}
+
+/// A parameter's value as JSON, which [`vql::artifact::Compiled`] promises that it has.
+fn json(value: &vql::Value) -> Value {
+    let mut text = Vec::new();
+    vql::json::write_value(&mut text, value);
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+fn plain(message: String) -> HubError {
+    HubError::Invalid { message, hint: None, diagnostics: Vec::new() }
 }
 
 fn check_limits(limits: &Limits) -> Result<(), HubError> {
@@ -131,7 +191,7 @@ fn check_limits(limits: &Limits) -> Result<(), HubError> {
     } else {
         return Ok(());
     };
-    Err(HubError::Invalid { message: wrong.into(), hint: None, diagnostics: Vec::new() })
+    Err(plain(wrong.into()))
 }
 
 fn check_query(query: &str) -> Result<(), HubError> {
@@ -165,6 +225,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::path::PathBuf;
 
+    use protocol::collection::ArtifactRequest;
+
     use super::*;
     use crate::store::Paths;
 
@@ -195,5 +257,21 @@ mod tests {
         assert!(compile(&artifacts, &zero).is_err());
         zero.artifacts.clear();
         assert!(compile(&artifacts, &zero).is_err());
+
+        let two = |names: &[&str]| Collection {
+            artifacts: names
+                .iter()
+                .map(|name| ArtifactRequest { name: (*name).into(), parameters: Default::default() })
+                .collect(),
+            ..Collection::of_query("")
+        };
+        let info = compile(&artifacts, &two(&["Generic.Client.Info"])).unwrap();
+        assert_eq!(info.sources[0].name, "Generic.Client.Info/BasicInformation");
+        assert_eq!(info.file(StreamId(0)), Some("Generic.Client.Info.BasicInformation"));
+        assert!(compile(&artifacts, &two(&["Generic.Client.Info", "Generic.Client.VQL"])).is_ok());
+        assert!(compile(&artifacts, &two(&["Generic.Client.Info", "Generic.Client.Info"])).is_err());
+        let mut stray = two(&["Generic.Client.Info"]);
+        stray.artifacts[0].parameters.insert("Nothing".into(), String::new());
+        assert!(compile(&artifacts, &stray).is_err());
     }
 }

@@ -27,6 +27,8 @@ pub mod listener;
 mod people;
 mod sessions;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashSet,

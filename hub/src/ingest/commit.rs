@@ -18,16 +18,18 @@ const RETRY_MS: u32 = 5000;
 
 impl Shard {
     pub(super) fn commit(&mut self, mut group: Group) {
-        match self.to_disk(&mut group) {
+        match self.flush_group(&mut group) {
             Ok(records) => {
-                self.hub.disk_works();
+                if !group.sets.is_empty() || !group.uploads.is_empty() {
+                    self.hub.disk_works();
+                }
                 self.publish(group, &records);
             }
             Err(error) => self.fail(group, &error),
         }
     }
 
-    fn to_disk(&mut self, group: &mut Group) -> io::Result<Vec<(SetKey, Vec<Record>)>> {
+    fn flush_group(&mut self, group: &mut Group) -> io::Result<Vec<(SetKey, Vec<Record>)>> {
         let paths = &self.hub.store.paths;
         let mut durable = Durable::default();
         let mut written = Vec::with_capacity(group.sets.len());
@@ -146,6 +148,7 @@ impl Shard {
             }
         }
         self.close_uploads();
+        self.hub.stored(group.rows);
         // Memory is what the disk is: now agents may hear of it.
         self.send_offers(&group.offers);
         for ((client, flow_id, stream), live) in group.stored {
@@ -156,7 +159,6 @@ impl Shard {
         for (live, message) in &group.replies {
             live.send(message);
         }
-        self.hub.stored(group.rows);
         for done in group.done {
             let _ = done.try_send(());
         }
@@ -193,6 +195,7 @@ impl Shard {
     pub(super) fn fail(&mut self, group: Group, error: &io::Error) {
         tracing::error!(%error, "what agents sent could not be written; they are told to send it again");
         self.hub.disk_refuses(error);
+        self.hub.stored(group.rows);
         let mut hunts = Vec::new();
         self.sets.retain(|key, open| {
             if !group.sets.contains(key) && !open.set.has_pending() {
@@ -215,6 +218,5 @@ impl Shard {
         for live in group.heard.values() {
             live.end(&format!("the hub could not write to its disk: {error}"), RETRY_MS);
         }
-        self.hub.stored(group.rows);
     }
 }

@@ -178,6 +178,7 @@ impl Shard {
         let Some(head) = self.hub.interrogation(client) else {
             tracing::debug!(%client, "there is no artifact {INTERROGATION}: the client is taken at its word");
             self.hub.clients.update(client, |record| record.interrogated_ms = Some(now_ms()));
+            self.hub.events.clients.happened();
             group.clients.insert(client);
             let _ = self.intake.push(super::Task::Reconsider { client });
             return;
