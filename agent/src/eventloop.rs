@@ -29,6 +29,9 @@ const REFUSED_PAUSE_MS: u64 = 300_000;
 /// Another machine with the same key has taken the session over: both would push each other out for ever.
 const REPLACED_PAUSE_MS: u64 = 60_000;
 
+/// An attempt that was given up may have reached the hub all the same, and have replaced the session that was kept.
+const RIVALS_MS: u64 = 15_000;
+
 /// Everything that can wake the agent.
 enum Event {
     Attempt(Result<Reached, Failure>),
@@ -61,6 +64,10 @@ struct State {
     /// Which of the `server_urls` this round is for.
     hub: usize,
     pause_until: Option<u64>,
+    /// The session was replaced while attempts of this agent's own were under way: one of them has done it.
+    replaced: bool,
+    /// Until when a replacement may be the doing of an attempt that was given up.
+    rivals_until: u64,
     /// What was logged last: a hub that stays away does not fill the log.
     said: String,
 }
@@ -81,6 +88,8 @@ impl EventLoop {
             worst: None,
             hub: 0,
             pause_until: None,
+            replaced: false,
+            rivals_until: 0,
             said: String::new(),
         };
         loop {
@@ -213,7 +222,11 @@ impl EventLoop {
         }
         let now = self.now();
         self.ladder.opened(transport, now);
-        state.attempts = JoinSet::new();
+        if !state.attempts.is_empty() {
+            state.rivals_until = now + RIVALS_MS;
+            state.attempts = JoinSet::new();
+        }
+        state.replaced = false;
         (state.worst, state.said) = (None, String::new());
         let mut senders = JoinSet::new();
         for flow in self.flows.handles() {
@@ -225,6 +238,13 @@ impl EventLoop {
     fn failed(&mut self, state: &mut State, failure: Failure) -> Result<(), RunError> {
         if state.session.is_some() {
             tracing::debug!("a better transport is not to be had yet: {failure}");
+            return Ok(());
+        }
+        if state.replaced {
+            tracing::debug!("an attempt replaced the session and failed: {failure}");
+            if state.attempts.is_empty() {
+                self.come_back(state, random() % 1_000);
+            }
             return Ok(());
         }
         match failure {
@@ -294,7 +314,7 @@ impl EventLoop {
         let now = self.now();
         if state.pause_until.is_some_and(|until| now >= until) {
             state.pause_until = None;
-            state.hub += 1;
+            state.hub = state.hub.wrapping_add(1);
             self.ladder.start_round(now);
         }
         let Some(session) = &mut state.session else { return };
@@ -324,13 +344,18 @@ impl EventLoop {
 
     fn session_over(&mut self, state: &mut State, why: &str, retry_after_ms: u64) {
         let Some(session) = state.session.take() else { return };
+        if why == REPLACED && !state.attempts.is_empty() {
+            // The word that it replaced this session overtakes the welcome on another connection.
+            state.replaced = true;
+            return;
+        }
         let now = self.now();
         let lasted = now.saturating_sub(session.since);
         // Back at once would be a storm when a hub restarts under thousands of agents: spread over a second, and
         // longer where sessions end as soon as they begin.
         let spread = if lasted < 5_000 { 3_000 } else { 1_000 };
         let mut pause = retry_after_ms + random() % spread;
-        if why == REPLACED {
+        if why == REPLACED && now >= state.rivals_until {
             pause = pause.max(REPLACED_PAUSE_MS);
             tracing::warn!(
                 "another agent with this client's key has connected: was this machine or its writeback file copied? \
@@ -338,9 +363,16 @@ impl EventLoop {
             );
         }
         tracing::info!("session over: {why}; connecting again in {:.1} s", pause as f64 / 1000.0);
+        self.come_back(state, pause);
+    }
+
+    /// A new round after a pause.
+    fn come_back(&mut self, state: &mut State, pause_ms: u64) {
+        let now = self.now();
         state.attempts = JoinSet::new();
+        state.replaced = false;
         self.ladder.start_round(now);
-        state.pause_until = Some(now + pause);
+        state.pause_until = Some(now + pause_ms);
         // The next round is for the same hub first.
         state.hub = state.hub.wrapping_sub(1);
     }
