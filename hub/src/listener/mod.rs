@@ -82,10 +82,10 @@ impl Listeners {
         if let Some(warning) = reloader.warning(std::time::SystemTime::now()) {
             tracing::warn!("{warning}");
         }
+        let endpoint = quic::endpoint(self.udp, &authority, &reloader, &config.hub_key_pem)?;
         let tracker = TaskTracker::new();
         let door = Door { hub, tracker: tracker.clone(), shutdown: shutdown.clone() };
 
-        let endpoint = quic::endpoint(self.udp, &authority, &reloader)?;
         let tls = certs::hub_server_config(&authority, &reloader, Alpn::Http)?;
         let tcp = TcpListener::from_std(self.tcp).map_err(|error| ListenError::Bind {
             protocol: "TCP",

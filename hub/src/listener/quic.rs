@@ -12,7 +12,9 @@ use std::{
 use bytes::Bytes;
 use certs::{CertificateDer, HubCertReloader};
 use protocol::{frame::Decoder, message::ToHub};
-use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn::{Connection, Endpoint, EndpointConfig, Incoming, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 
 use super::{
     Door, ListenError,
@@ -30,6 +32,7 @@ pub(super) fn endpoint(
     socket: UdpSocket,
     authority: &CertificateDer<'_>,
     reloader: &Arc<HubCertReloader>,
+    hub_key_pem: &str,
 ) -> Result<Endpoint, ListenError> {
     let mut config = certs::hub_quic_config(authority, reloader)?;
     let mut transport = TransportConfig::default();
@@ -43,7 +46,23 @@ pub(super) fn endpoint(
         .mtu_discovery_config(None);
     config.transport_config(Arc::new(transport)).migration(true);
     let runtime = quinn::default_runtime().ok_or_else(|| ListenError::Quic(std::io::Error::other("no runtime")))?;
-    Endpoint::new(quinn::EndpointConfig::default(), Some(config), socket, runtime).map_err(ListenError::Quic)
+    Endpoint::new(endpoint_config(hub_key_pem), Some(config), socket, runtime).map_err(ListenError::Quic)
+}
+
+/// A hub that was killed knows none of its connections when it is back. With keys that are the same after a restart it
+/// can tell agents so (RFC 9000, section 10.3), which would otherwise wait for three heartbeats of silence.
+fn endpoint_config(hub_key_pem: &str) -> EndpointConfig {
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, hub_key_pem.as_bytes());
+    let derive = |purpose: &str| hmac::sign(&secret, purpose.as_bytes());
+    let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, derive("QUIC resets").as_ref())));
+    let mut id_key = [0; 8];
+    id_key.copy_from_slice(&derive("QUIC connection ids").as_ref()[..8]);
+    let id_key = u64::from_le_bytes(id_key);
+    config
+        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)))
+        // Thousands of agents ask within one heartbeat.
+        .min_reset_interval(Duration::from_micros(200));
+    config
 }
 
 pub(super) async fn accept(endpoint: Endpoint, door: Door) {
