@@ -1,0 +1,53 @@
+//! The ladder on a real network: down when a way is blocked, up again when it is free.
+
+use agent::transport::{LadderConfig, Transport};
+
+use crate::{
+    house::{Agent, House, quick_ladder},
+    net::{Forwarder, Terminator},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_udp_an_agent_falls_to_websocket_and_climbs_back() {
+    let mut house = House::open(10_000);
+    let way = Forwarder::start(house.address).await;
+    let agent = Agent::start(house.agent_config("a", way.port, quick_ladder()));
+    house.online_over(agent.id, "websocket").await;
+    way.open_udp().await;
+    house.online_over(agent.id, "quic").await;
+    agent.stop().await;
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_upgrades_are_refused_an_agent_falls_to_long_poll_and_climbs_back() {
+    let mut house = House::open(10_000);
+    let way = Forwarder::start(house.address).await;
+    let config = house.agent_config("a", way.port, quick_ladder());
+    way.terminate(Some(Terminator::new(&house.authority, &house.reloader, config.writeback.clone())));
+    let agent = Agent::start(config);
+    house.online_over(agent.id, "poll").await;
+    assert!(way.refused() > 0, "WebSocket was tried first");
+    // The proxy goes away, step by step.
+    way.terminate(None);
+    house.online_over(agent.id, "websocket").await;
+    way.open_udp().await;
+    house.online_over(agent.id, "quic").await;
+    agent.stop().await;
+    house.close().await;
+}
+
+/// A way that breaks under a session: the agent is back over what is left, and climbs when it can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_connection_comes_back() {
+    let mut house = House::open(10_000);
+    let way = Forwarder::start(house.address).await;
+    let ladder = LadderConfig { transports: vec![Transport::WebSocket, Transport::Poll], ..quick_ladder() };
+    let agent = Agent::start(house.agent_config("a", way.port, ladder));
+    house.online_over(agent.id, "websocket").await;
+    way.cut();
+    house.offline(agent.id).await;
+    house.online_over(agent.id, "websocket").await;
+    agent.stop().await;
+    house.close().await;
+}
