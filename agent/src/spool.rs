@@ -7,9 +7,9 @@
 //! <spool>/F.…/flow.json          the request; a flow without it never began
 //! <spool>/F.…/00000001.seg …     records in order
 //! ```
-//! A record is its length (4 bytes, little endian, of what follows the checksum), a CRC-32 of that, one byte of kind,
-//! and the content. Every segment starts with a snapshot of how far each stream is, so that segments whose records
-//! are all stored can be deleted.
+//! A record is its length (4 bytes, little endian, of what follows the checksum), a CRC-32 of that, the length of its
+//! head (4 bytes), the head as JSON, and the data. Every segment starts with a snapshot of how far each stream is, so
+//! that segments whose records are all stored can be deleted.
 //!
 //! # Recovery
 //! At start each segment is read through; from the first record that is short or does not match its checksum, the

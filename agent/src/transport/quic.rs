@@ -129,7 +129,7 @@ fn transport_config() -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(256 * 1024))
         .receive_window(VarInt::from_u32(512 * 1024))
         .send_window(1024 * 1024)
-        // NATs forget UDP mappings after 30 s and more; the link's own heartbeat is slower.
+        // NATs forget UDP mappings after 30 s and more; how often the link is heard of is the hub's to say.
         .keep_alive_interval(Some(Duration::from_secs(15)))
         .max_idle_timeout(Some(VarInt::from_u32(60_000).into()))
         .mtu_discovery_config(None);
