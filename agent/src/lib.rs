@@ -1,7 +1,8 @@
 //! The program on the endpoint.
 //!
-//! [`run`] keeps a session with a hub open over whatever way is free ([`transport`]), runs the flows that the hub sends
-//! ([`flows`]), and keeps their rows on disk until the hub has them on its own. The endpoint's VQL is in [`plugins`].
+//! [`Agent::run`] keeps a session with a hub open over whatever way is free ([`transport`]), runs the flows that the
+//! hub sends ([`flows`]), and keeps their rows on disk until the hub has them on its own. The endpoint's VQL is in
+//! [`plugins`].
 
 pub mod accessors;
 pub mod client_info;

@@ -3,7 +3,7 @@
 //! The [`Authority`] signs the hub's certificate and turns an agent's signing request into one. An agent is its key
 //! pair, its [`Identity`]; the client id follows from the public key. [`hub_server_config`] and [`AgentTls`] are the
 //! two ends of a connection: TLS 1.3, ring, and no trust in anything but the one authority. When a handshake fails,
-//! [`AgentTls::explain`] and [`explain`] say why in one plain line.
+//! [`AgentTls::explain`] and [`explain()`] say why in one plain line.
 
 mod authority;
 mod explain;

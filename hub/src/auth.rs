@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Every file is mode 0600 and no file holds a token, so whoever reads a backup gets in nowhere. Removing a file ends
-//! what it stands for within [`sessions::RECHECK_MS`], also from another process.
+//! what it stands for within `sessions::RECHECK_MS`, also from another process.
 
 mod once;
 mod rate;

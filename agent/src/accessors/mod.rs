@@ -18,7 +18,7 @@ pub trait ReadSeek: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> ReadSeek for T {}
 
-/// One source of files. A new one is a file here and a line in [`ALL`].
+/// One source of files. A new one is a file here and a line in `ALL`.
 pub trait Accessor: Send + Sync {
     fn name(&self) -> &'static str;
 

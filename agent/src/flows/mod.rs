@@ -1,11 +1,11 @@
 //! Flows: started once, watched, limited, cancelled, and remembered until the hub has all of them.
 //!
-//! A flow runs on a thread of its own. Its rows become JSONL batches in the [spool](crate::spool); a [`Cursor`] is
-//! one session's way through them. What a killed agent leaves is found again by [`Flows::open`]: a flow that was
-//! still running runs again from its start, and its rows are held against those it had made (a rolling hash, see
-//! [`crate::spool`]). The same beginning, and it goes on with new rows under the next row numbers, so that each row is
-//! there exactly once; another one, and the flow fails with a plain reason and keeps its rows. A flow that changes its
-//! host, or that has been run [`MAX_RUNS`] times, is not run again.
+//! A flow runs on a thread of its own. Its rows become JSONL batches in the spool; a [`Cursor`] is one session's way
+//! through them. What a killed agent leaves is found again by [`Flows::open`]: a flow that was still running runs again
+//! from its start, and its rows are held against those it had made, by a rolling hash. The same beginning, and it goes
+//! on with new rows under the next row numbers, so that each row is there exactly once; another one, and the flow fails
+//! with a plain reason and keeps its rows. A flow that changes its host, or that has been run [`MAX_RUNS`] times, is not
+//! run again.
 
 mod cursor;
 mod run;

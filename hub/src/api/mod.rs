@@ -1,6 +1,6 @@
 //! Edge to people: the HTTP and live interface of `protocol::api`, and the page's files.
 //!
-//! [`gate`] stands before everything: it decides whether a request may come in. The handlers behind it only translate:
+//! `gate` stands before everything: it decides whether a request may come in. The handlers behind it only translate:
 //! a checked request into a call of the hub, its answer into JSON. Calls that may touch the disk run on blocking threads.
 
 mod artifacts;

@@ -1,6 +1,6 @@
 //! Where agents come in: QUIC over UDP, and TLS over TCP for WebSocket and long-poll, on one port number.
 //!
-//! A listener knows its transport, finds out who the peer is, and lets [`driver`] do the rest. Every transport has the
+//! A listener knows its transport, finds out who the peer is, and lets `driver` do the rest. Every transport has the
 //! property that counts: a writer that is busy makes the reader of just that stream stop, and with it, in the end, the
 //! flow on the endpoint; what the hub has to say goes out meanwhile.
 
