@@ -21,7 +21,14 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 
+mod simulation;
+
 const S0: StreamId = StreamId(0);
+
+/// A datastore in memory where there is such a file system: these tests flush a lot, and power is not cut here.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
 
 fn open(directory: &Path) -> Hub {
     let bind = "127.0.0.1:0".parse().unwrap();
@@ -210,7 +217,7 @@ fn assert_each_once(root: &Path, hunt: HuntId, clients: &[u64], rows: u64) {
 
 #[tokio::test]
 async fn a_hunt_is_answered_counted_and_on_disk() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let mut agents = Vec::new();
     for number in 1..=5 {
@@ -271,7 +278,7 @@ async fn a_hunt_is_answered_counted_and_on_disk() {
 
 #[tokio::test]
 async fn repeats_overlaps_and_gaps_store_each_row_once() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let mut agent = Agent::interrogated(&hub, 1).await;
     let hunt = hub.create_hunt(query("SELECT * FROM info()"), "anna").unwrap().hunt_id;
@@ -301,7 +308,7 @@ async fn repeats_overlaps_and_gaps_store_each_row_once() {
 
 #[tokio::test]
 async fn what_is_no_rows_fails_the_flow_and_nothing_else() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let mut agent = Agent::interrogated(&hub, 1).await;
     let client = agent.client;
@@ -342,7 +349,7 @@ async fn what_is_no_rows_fails_the_flow_and_nothing_else() {
 
 #[tokio::test]
 async fn limits_hold_at_the_hub_too() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let mut agent = Agent::interrogated(&hub, 1).await;
     let mut hunt = query("SELECT * FROM info()");
@@ -359,7 +366,7 @@ async fn limits_hold_at_the_hub_too() {
 
 #[tokio::test]
 async fn a_restart_of_the_hub_goes_on_where_it_was() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let (mut first, mut second) = (Agent::interrogated(&hub, 1).await, Agent::interrogated(&hub, 2).await);
     let hunt = hub.create_hunt(query("SELECT * FROM info()"), "anna").unwrap().hunt_id;
@@ -402,7 +409,7 @@ async fn a_restart_of_the_hub_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn who_comes_late_is_offered_what_it_has_not_run() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let agent = Agent::interrogated(&hub, 1).await;
     agent.session.close();
@@ -427,7 +434,7 @@ async fn who_comes_late_is_offered_what_it_has_not_run() {
 
 #[tokio::test]
 async fn conditions_follow_labels_and_the_system() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let labelled = Condition { labels: vec!["blue".into()], ..Condition::default() };
     let hunt = hub.create_hunt(hunt_of(labelled), "anna").unwrap().hunt_id;
@@ -448,7 +455,7 @@ async fn conditions_follow_labels_and_the_system() {
 
 #[tokio::test]
 async fn hunts_pause_run_and_stop() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let (mut here, gone) = (Agent::interrogated(&hub, 1).await, Agent::interrogated(&hub, 2).await);
     drop(gone);
@@ -498,7 +505,7 @@ async fn hunts_pause_run_and_stop() {
 
 #[tokio::test]
 async fn an_expired_hunt_asks_nobody_new() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let (mut here, gone) = (Agent::interrogated(&hub, 1).await, Agent::interrogated(&hub, 2).await);
     drop(gone);
@@ -524,7 +531,7 @@ async fn an_expired_hunt_asks_nobody_new() {
 
 #[tokio::test]
 async fn flows_of_one_client() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let client = ClientId(1);
     let collection = || Collection::of_query("SELECT * FROM info()");
@@ -575,7 +582,7 @@ async fn flows_of_one_client() {
 
 #[tokio::test]
 async fn uploads_are_taken_up_again_and_checked() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let mut agent = Agent::interrogated(&hub, 1).await;
     let client = agent.client;
@@ -645,7 +652,7 @@ async fn uploads_are_taken_up_again_and_checked() {
 
 #[tokio::test]
 async fn a_second_session_replaces_the_first() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let mut first = Agent::interrogated(&hub, 1).await;
     let second = Agent::connect(&hub, 1, &[]);
@@ -667,7 +674,7 @@ async fn a_second_session_replaces_the_first() {
 
 #[tokio::test]
 async fn a_disk_that_refuses_loses_nothing() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let mut agent = Agent::interrogated(&hub, 1).await;
     let hunt = hub.create_hunt(query("SELECT * FROM info()"), "anna").unwrap().hunt_id;
@@ -690,7 +697,7 @@ async fn a_disk_that_refuses_loses_nothing() {
 
 #[tokio::test]
 async fn an_agent_that_does_not_read_is_let_go() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = directory();
     let hub = open(directory.path());
     let agent = Agent::interrogated(&hub, 1).await;
     let text = format!("SELECT '{}' FROM info()", "x".repeat(1 << 20));
