@@ -23,7 +23,7 @@ pub use icon::{Glyph, Icon, Mark};
 pub use menu::Menu;
 pub use notice::{Failure, Notice};
 pub use paged::Paged;
-pub use paused::paused;
+pub use paused::{Reload, paused};
 pub use rows::{MAX_KEPT, Row, RowStore};
 pub use search::{Search, is_typing};
 pub use state::{Shape, State, Tone};

@@ -1,6 +1,6 @@
-//! A signal that follows another with pauses.
+//! What must not happen too often: following a signal, and fetching again.
 
-use std::time::Duration;
+use std::{future::Future, pin::Pin, rc::Rc, time::Duration};
 
 use leptos::prelude::*;
 
@@ -28,4 +28,59 @@ pub fn paused<T: Clone + PartialEq + Send + Sync + 'static>(signal: Signal<T>, p
         );
     });
     out.into()
+}
+
+/// Work that is asked for more often than it is worth doing: one run at a time, a pause after each, and one more when it
+/// was asked for meanwhile.
+#[derive(Clone, Copy)]
+pub struct Reload {
+    work: StoredValue<Work, LocalStorage>,
+    pause: Duration,
+    state: StoredValue<ReloadState>,
+}
+
+type Work = Rc<dyn Fn() -> Pin<Box<dyn Future<Output = ()>>>>;
+
+#[derive(Clone, Copy, PartialEq)]
+enum ReloadState {
+    Idle,
+    Running,
+    AskedAgain,
+}
+
+impl Reload {
+    pub fn new<F: Future<Output = ()> + 'static>(pause: Duration, work: impl Fn() -> F + 'static) -> Self {
+        Self {
+            work: StoredValue::new_local(Rc::new(move || Box::pin(work()))),
+            pause,
+            state: StoredValue::new(ReloadState::Idle),
+        }
+    }
+
+    /// After the owner's end it does nothing.
+    pub fn ask(self) {
+        match self.state.try_get_value() {
+            Some(ReloadState::Idle) => self.run(),
+            Some(ReloadState::Running) => self.state.set_value(ReloadState::AskedAgain),
+            Some(ReloadState::AskedAgain) | None => {}
+        }
+    }
+
+    fn run(self) {
+        let Some(work) = self.work.try_with_value(Rc::clone) else { return };
+        self.state.set_value(ReloadState::Running);
+        leptos::task::spawn_local(async move {
+            work().await;
+            set_timeout(
+                move || {
+                    let asked_again = self.state.try_get_value() == Some(ReloadState::AskedAgain);
+                    self.state.try_set_value(ReloadState::Idle);
+                    if asked_again {
+                        self.run();
+                    }
+                },
+                self.pause,
+            );
+        });
+    }
 }

@@ -1,5 +1,7 @@
 //! One client: who it is, what was asked of it, and a box to ask more.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
 use leptos_router::{
     NavigateOptions,
@@ -15,7 +17,7 @@ use serde_json::Value;
 use super::{asked, client_path, clients::Labels, flow::FlowPanel, flow_rows, flow_state, online_state, titled};
 use crate::{
     api::{Api, CallError},
-    components::{Ago, Copy, Editor, Failure, Notice, Problem, Row},
+    components::{Ago, Copy, Editor, Failure, Notice, Problem, Reload, Row},
     language,
     live::Live,
     text,
@@ -40,43 +42,39 @@ pub fn ClientView() -> impl IntoView {
         })
     });
 
-    let load = move || {
-        let Some(client) = id.get_untracked() else { return };
-        leptos::task::spawn_local(async move {
-            let still = || id.try_get_untracked() == Some(Some(client));
-            let found = api.client(client).await;
-            if still() {
-                match found {
-                    Ok(found) => {
-                        failure.set(None);
-                        detail.set(Some(found));
-                    }
-                    Err(error) => failure.set(Some(error.into())),
-                }
+    let reload = Reload::new(Duration::from_millis(700), move || async move {
+        let Some(client) = id.try_get_untracked().flatten() else { return };
+        let still = || id.try_get_untracked() == Some(Some(client));
+        let (found, found_flows) = (api.client(client).await, api.flows(client).await);
+        if !still() {
+            return;
+        }
+        match found {
+            Ok(found) => {
+                failure.set(None);
+                detail.set(Some(found));
             }
-            let found = api.flows(client).await;
-            if still() {
-                match found {
-                    Ok(found) => flows.set(Some(found)),
-                    Err(error) => failure.set(Some(error.into())),
-                }
-            }
-        });
-    };
+            Err(error) => failure.set(Some(error.into())),
+        }
+        // What is wrong with the flows is wrong with the client, and said already.
+        if let Ok(found) = found_flows {
+            flows.set(Some(found));
+        }
+    });
     Effect::new(move |before: Option<Option<ClientId>>| {
         let id = id.get();
         if before != Some(id) {
             detail.set(None);
             flows.set(None);
         }
-        load();
+        reload.ask();
         id
     });
     live.watch(
         || Some(Topic::Clients),
         move |event| {
             if matches!(event, LiveEvent::Clients { .. }) {
-                load();
+                reload.ask();
             }
         },
     );
@@ -98,8 +96,8 @@ pub fn ClientView() -> impl IntoView {
                 <Notice failure/>
                 <div class="columns">
                     <div>
-                        {move || id.get().map(|client| view! { <Ask client started=Callback::new(move |()| load())/> })}
-                        {move || id.get().zip(flow.get()).map(|(client, flow)| view! { <FlowPanel client flow ended=Callback::new(move |()| load())/> })}
+                        {move || id.get().map(|client| view! { <Ask client started=Callback::new(move |()| reload.ask())/> })}
+                        {move || id.get().zip(flow.get()).map(|(client, flow)| view! { <FlowPanel client flow ended=Callback::new(move |()| reload.ask())/> })}
                         <Flows client=id flows current=flow/>
                     </div>
                     <aside aria-label="Interrogation"><Interrogation detail/></aside>

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{Api, CallError, hunt_download, state_word},
-    components::{Ago, Bar, Failure, Lead, MAX_KEPT, Notice, Paged, Row, RowStore, RowTable, Windowed, paused},
+    components::{Ago, Bar, Failure, Lead, MAX_KEPT, Notice, Paged, Reload, Row, RowStore, RowTable, Windowed, paused},
     live::Live,
     text,
 };
@@ -121,29 +121,25 @@ impl HuntFeed {
                     .map(|hunt| (hunt.hunt_id, hunt.counts.answered + hunt.counts.failed, hunt.counts.matching))
             })
         });
-        let soon = paused(ended.into(), NAMES_PAUSE);
-        let busy = StoredValue::new(false);
-        Effect::new(move |_| {
-            let Some((id, _, matching)) = soon.get() else { return };
-            if busy.get_value() {
-                return;
-            }
-            busy.set_value(true);
-            leptos::task::spawn_local(async move {
-                let mut offset = 0;
-                while offset < matching.min(MOST_NAMED) {
-                    // Names are a comfort: without them the rows still bear ids, so a failure here is not shown.
-                    let Ok(page) = api.hunt_clients(id, None, offset, NAMES_PAGE).await else { break };
-                    if page.clients.is_empty() || self.id.try_get_untracked() != Some(Some(id)) {
-                        break;
-                    }
-                    offset += page.clients.len() as u64;
-                    self.clients.try_update(|clients| {
-                        clients.extend(page.clients.into_iter().map(|client| (client.client_id, client)));
-                    });
+        let reload = Reload::new(NAMES_PAUSE, move || async move {
+            let Some(Some((id, _, matching))) = ended.try_get_untracked() else { return };
+            let mut offset = 0;
+            while offset < matching.min(MOST_NAMED) {
+                // Names are a comfort: without them the rows still bear ids, so a failure here is not shown.
+                let Ok(page) = api.hunt_clients(id, None, offset, NAMES_PAGE).await else { return };
+                if page.clients.is_empty() || self.id.try_get_untracked() != Some(Some(id)) {
+                    return;
                 }
-                busy.try_set_value(false);
-            });
+                offset += page.clients.len() as u64;
+                self.clients.try_update(|clients| {
+                    clients.extend(page.clients.into_iter().map(|client| (client.client_id, client)));
+                });
+            }
+        });
+        Effect::new(move |_| {
+            if ended.get().is_some() {
+                reload.ask();
+            }
         });
     }
 

@@ -1,5 +1,7 @@
 //! What there is, at a glance.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
 use protocol::{
     api::{HuntSummary, LiveEvent, Topic},
@@ -9,7 +11,7 @@ use protocol::{
 use crate::{
     api::Api,
     app::HubNow,
-    components::{Command, Notice},
+    components::{Command, Notice, Reload},
     live::Live,
     pages::{hunt_is_under_way, hunts::HuntTable, titled},
     text,
@@ -81,29 +83,21 @@ pub fn watch_hunts() -> (RwSignal<Option<Vec<HuntSummary>>>, RwSignal<Option<cra
     let live: Live = expect_context();
     let hunts = RwSignal::new(None::<Vec<HuntSummary>>);
     let failure = RwSignal::new(None);
-    let busy = StoredValue::new(false);
-    let load = move || {
-        if busy.try_get_value() != Some(false) {
-            return;
-        }
-        busy.set_value(true);
-        leptos::task::spawn_local(async move {
-            match api.hunts().await {
-                Ok(found) => {
-                    hunts.try_set(Some(found));
-                    failure.try_set(None);
-                }
-                Err(error) => drop(failure.try_set(Some(error.into()))),
+    let reload = Reload::new(Duration::from_millis(500), move || async move {
+        match api.hunts().await {
+            Ok(found) => {
+                hunts.try_set(Some(found));
+                failure.try_set(None);
             }
-            busy.try_set_value(false);
-        });
-    };
-    load();
+            Err(error) => drop(failure.try_set(Some(error.into()))),
+        }
+    });
+    reload.ask();
     live.watch(
         || Some(Topic::Hunts),
         move |event| {
             if matches!(event, LiveEvent::Hunts { .. }) {
-                load();
+                reload.ask();
             }
         },
     );
@@ -116,10 +110,10 @@ pub fn watch_hunts() -> (RwSignal<Option<Vec<HuntSummary>>>, RwSignal<Option<cra
                 })
             });
             if runs == Some(true) {
-                load();
+                reload.ask();
             }
         },
-        std::time::Duration::from_secs(2),
+        Duration::from_secs(2),
     );
     on_cleanup(move || {
         if let Ok(interval) = interval {
