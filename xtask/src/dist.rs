@@ -17,10 +17,10 @@ pub(crate) fn build() -> Result<()> {
     let flags = ["-Ctarget-feature=+crt-static".to_owned()].into_iter().chain(ui::remapped_paths()?);
     sh::cargo("build")
         // A target is named so that the flags are not for build scripts and procedural macros, which must stay dynamic.
-        .args(["--locked", "--release", "--package", "swoop", "--target", TARGET])
+        .args(["--locked", "--profile", "dist", "--package", "swoop", "--target", TARGET])
         .env("CARGO_ENCODED_RUSTFLAGS", flags.collect::<Vec<_>>().join("\x1f"))
         .run()?;
-    let built = sh::target()?.join(TARGET).join("release/swoop");
+    let built = sh::target()?.join(TARGET).join("dist/swoop");
     let dist = sh::target()?.join("dist");
     std::fs::create_dir_all(&dist)?;
     let binary = dist.join("swoop");
