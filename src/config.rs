@@ -181,6 +181,7 @@ impl Config {
                 hub_key_pem: frontend.private_key.0.clone(),
                 heartbeat_ms: HEARTBEAT_MS,
                 shards: 0,
+                filestore: Some(datastore.filestore_directory.clone()),
             }),
             (client, datastore, frontend, ca) => {
                 let sections = [
@@ -224,6 +225,7 @@ impl Config {
             hubs,
             authority: client.ca_certificate.clone(),
             nonce: client.nonce.clone(),
+            labels: client.labels.clone(),
             writeback: writeback.to_owned(),
             flows,
             proxy,

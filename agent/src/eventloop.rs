@@ -45,6 +45,7 @@ pub(crate) struct EventLoop {
     pub(crate) hubs: Vec<HubAddress>,
     pub(crate) authority: CertificateDer<'static>,
     pub(crate) nonce: String,
+    pub(crate) labels: Vec<String>,
     pub(crate) writeback: Writeback,
     pub(crate) dialer: Dialer,
     pub(crate) ladder: Ladder,
@@ -204,6 +205,7 @@ impl EventLoop {
             os: client_info::os().into(),
             clock_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64),
             flows: self.flows.unfinished(),
+            labels: self.labels.clone(),
         })
     }
 

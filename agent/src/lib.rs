@@ -37,6 +37,8 @@ pub struct Config {
     /// The certificate authority that the hub's certificate must come from.
     pub authority: CertificateDer<'static>,
     pub nonce: String,
+    /// What a hub that does not know this client yet is to call it by.
+    pub labels: Vec<String>,
     pub writeback: PathBuf,
     pub flows: FlowsConfig,
     pub proxy: Option<Proxy>,
@@ -85,6 +87,7 @@ impl Agent {
             hubs: config.hubs,
             authority: config.authority,
             nonce: config.nonce,
+            labels: config.labels,
             writeback,
             dialer: Dialer::new(config.proxy),
             ladder: Ladder::new(config.ladder, 0),

@@ -94,6 +94,7 @@ fn open(datastore: &Path) -> Hub {
         hub_key_pem: issued.key_pem,
         heartbeat_ms: 30_000,
         shards: 2,
+        filestore: None,
     })
     .unwrap()
 }
@@ -107,6 +108,7 @@ async fn agent(hub: Hub) {
         os: "linux".into(),
         clock_ms: 0,
         flows: Vec::new(),
+        labels: Vec::new(),
     };
     let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let (session, mut outbound) = hub.connect(ClientId(1), &hello, "quic", from);

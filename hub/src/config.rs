@@ -21,6 +21,8 @@ pub struct Config {
     pub heartbeat_ms: u32,
     /// Threads that write, 1 to 64; 0: one for each core, at most 8. Fixed when the datastore is made.
     pub shards: usize,
+    /// Where uploaded files go, which may be large; None: into the datastore.
+    pub filestore: Option<PathBuf>,
 }
 
 impl fmt::Debug for Config {

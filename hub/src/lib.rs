@@ -113,7 +113,7 @@ impl Hub {
             0 => thread::available_parallelism().map_or(1, usize::from).min(8),
             some => some,
         };
-        let store = Store::open(config.datastore.clone(), shards)?;
+        let store = Store::open(config.datastore.clone(), config.filestore.clone(), shards)?;
         let paths = store.paths.clone();
         let artifacts = Artifacts::load(&paths);
         let interrogation = Self::compile_interrogation(&artifacts);
@@ -226,6 +226,7 @@ impl Hub {
         });
         let live = inner.sessions.open(client);
         tracing::debug!(%client, transport, %from, new, "session");
+        let new = new.then(|| hello.labels.iter().take(MAX_OWN_LABELS).cloned().collect());
         let task = Task::Connected { live: Arc::clone(&live), flows: hello.flows.clone(), new };
         if inner.stopping.load(Ordering::Acquire) || !inner.intake(client).push(task) {
             live.end(STOPPING, RETRY_MS);
@@ -281,6 +282,9 @@ impl Hub {
 const STOPPING: &str = "the hub is shutting down";
 /// How long agents wait before they look whether the hub is back.
 const RETRY_MS: u32 = 1000;
+
+/// Labels that an agent may bring along in its hello.
+const MAX_OWN_LABELS: usize = 32;
 
 impl Running {
     fn stop(&self) {

@@ -42,6 +42,7 @@ fn open(directory: &Path) -> Hub {
         hub_key_pem: String::new(),
         heartbeat_ms: 1000,
         shards: 2,
+        filestore: None,
     })
     .unwrap()
 }
@@ -64,6 +65,7 @@ fn hello(client: ClientId, flows: &[FlowId]) -> Hello {
         os: "linux".into(),
         clock_ms: 0,
         flows: flows.to_vec(),
+        labels: vec!["from-config".into()],
     }
 }
 

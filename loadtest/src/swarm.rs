@@ -275,6 +275,7 @@ fn hello(member: &Member, flows: Vec<FlowId>) -> ToHub {
         os: "linux".into(),
         clock_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_millis() as u64),
         flows,
+        labels: Vec::new(),
     })
 }
 

@@ -12,7 +12,8 @@ use protocol::{
 };
 
 fn rows() -> ToHub {
-    let line = r#"{"Pid":4242,"Name":"sshd","Exe":"/usr/sbin/sshd","CommandLine":"/usr/sbin/sshd -D","Username":"root"}"#;
+    let line =
+        r#"{"Pid":4242,"Name":"sshd","Exe":"/usr/sbin/sshd","CommandLine":"/usr/sbin/sshd -D","Username":"root"}"#;
     let count = 64 * 1024 / (line.len() + 1);
     ToHub::Rows(RowBatch {
         flow_id: FlowId::of_hunt(HuntId(7)),

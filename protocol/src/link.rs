@@ -302,6 +302,7 @@ mod tests {
             os: "linux".into(),
             clock_ms: 0,
             flows: vec![],
+            labels: vec![],
         })
     }
 

@@ -110,6 +110,9 @@ pub struct Hello {
     pub clock_ms: u64,
     /// Flows whose end is not yet stored, so that the hub says how far it has them and which it misses.
     pub flows: Vec<FlowId>,
+    /// From the agent's configuration: a client that is new to the hub gets them.
+    #[serde(default)]
+    pub labels: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

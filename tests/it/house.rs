@@ -48,6 +48,7 @@ impl House {
             hub_key_pem: issued.key_pem,
             heartbeat_ms,
             shards: 2,
+            filestore: None,
         })
         .unwrap();
         let shutdown = CancellationToken::new();
@@ -77,6 +78,7 @@ impl House {
             hubs: vec![HubAddress { host: "127.0.0.1".into(), port }],
             authority: self.authority.clone(),
             nonce: NONCE.into(),
+            labels: Vec::new(),
             writeback: self.path(&format!("{name}.yaml")),
             flows: FlowsConfig { spool_dir: Some(self.path(&format!("{name}.spool"))), ..FlowsConfig::default() },
             proxy: None::<Proxy>,

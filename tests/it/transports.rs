@@ -422,6 +422,7 @@ fn hello() -> Hello {
         os: "linux".into(),
         clock_ms: 0,
         flows: vec![],
+        labels: vec![],
     }
 }
 

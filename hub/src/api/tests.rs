@@ -93,6 +93,7 @@ fn hub(folder: &std::path::Path) -> Hub {
         hub_key_pem: issued.key_pem,
         heartbeat_ms: 30_000,
         shards: 2,
+        filestore: None,
     })
     .unwrap()
 }
@@ -139,6 +140,7 @@ impl Agent {
             os: "linux".into(),
             clock_ms: 0,
             flows: Vec::new(),
+            labels: Vec::new(),
         };
         let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let client = ClientId(number);

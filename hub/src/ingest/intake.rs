@@ -28,7 +28,8 @@ pub(crate) enum Task {
     Connected {
         live: Arc<Live>,
         flows: Vec<FlowId>,
-        new: bool,
+        /// The client was not known; it gets these labels.
+        new: Option<Vec<String>>,
     },
     /// A session ended, and no other took its place.
     Disconnected {

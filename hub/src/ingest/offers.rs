@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use protocol::{
     ClientId, FlowId,
+    api::LabelChange,
     collection::{FlowState, HuntState, StreamId},
     message::ToAgent,
 };
@@ -23,10 +24,22 @@ const MAX_FLOWS: usize = 4096;
 
 impl Shard {
     /// Tells the agent how far its flows are here, and gives it what it has not run.
-    pub(super) fn connected(&mut self, group: &mut Group, live: &Arc<Live>, has: &[FlowId], new: bool) -> Outcome {
+    pub(super) fn connected(
+        &mut self,
+        group: &mut Group,
+        live: &Arc<Live>,
+        has: &[FlowId],
+        new: Option<Vec<String>>,
+    ) -> Outcome {
         let client = live.client;
-        if new {
+        if let Some(labels) = new {
             self.hub.flows.is_new(client);
+            let change = LabelChange { add: labels, remove: Vec::new() };
+            if !change.add.is_empty()
+                && let Err(error) = self.hub.clients.change_labels(&self.hub.store.paths, client, &change)
+            {
+                tracing::warn!(%client, %error, "the labels of its configuration were not taken");
+            }
             group.clients.insert(client);
         } else {
             self.hub.flows.load(&self.hub.store.paths, client)?;

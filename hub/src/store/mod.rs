@@ -44,9 +44,14 @@ struct StoreRecord {
 }
 
 impl Store {
-    /// Opens the datastore for this process alone; `shards` counts only where it is new.
-    pub(crate) fn open(root: PathBuf, shards: usize) -> Result<Self, OpenError> {
+    /// Opens the datastore for this process alone; `shards` counts only where it is new. Uploads go to `filestore`,
+    /// if it is another directory.
+    pub(crate) fn open(root: PathBuf, filestore: Option<PathBuf>, shards: usize) -> Result<Self, OpenError> {
         let paths = Paths::new(root);
+        let paths = match filestore {
+            Some(filestore) => paths.with_filestore(filestore),
+            None => paths,
+        };
         let io = |path: &Path, what| {
             let path = path.to_path_buf();
             move |source| OpenError::Io { path, what, source }
@@ -250,10 +255,10 @@ mod tests {
     fn one_process_holds_a_datastore() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().join("deep/store");
-        let first = Store::open(root.clone(), 3).unwrap();
-        assert!(matches!(Store::open(root.clone(), 3), Err(OpenError::Locked(_))));
+        let first = Store::open(root.clone(), None, 3).unwrap();
+        assert!(matches!(Store::open(root.clone(), None, 3), Err(OpenError::Locked(_))));
         drop(first);
-        assert_eq!(Store::open(root, 8).unwrap().shards, 3, "the number of shards stays");
+        assert_eq!(Store::open(root, None, 8).unwrap().shards, 3, "the number of shards stays");
     }
 
     #[test]

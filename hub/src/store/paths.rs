@@ -20,6 +20,8 @@ const MAX_NAME: usize = 120;
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
     root: PathBuf,
+    /// The same tree, for uploads alone.
+    filestore: PathBuf,
 }
 
 /// The two files of a result set.
@@ -54,7 +56,12 @@ impl Home {
 
 impl Paths {
     pub(crate) fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { filestore: root.clone(), root }
+    }
+
+    /// Uploads go below another directory.
+    pub(crate) fn with_filestore(self, filestore: PathBuf) -> Self {
+        Self { filestore, ..self }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -141,9 +148,10 @@ impl Paths {
     }
 
     pub(crate) fn uploads(&self, client: ClientId, flow: FlowId) -> PathBuf {
+        let files = Self::new(self.filestore.clone());
         match Home::of(client, flow) {
-            Home::Flow(client, flow) => self.flow(client, flow).join("uploads"),
-            Home::Hunt(hunt) => self.hunt(hunt).join("uploads").join(client.to_string()),
+            Home::Flow(client, flow) => files.flow(client, flow).join("uploads"),
+            Home::Hunt(hunt) => files.hunt(hunt).join("uploads").join(client.to_string()),
         }
     }
 
