@@ -22,8 +22,9 @@ pub fn Menu(
     };
     let left = move |event: ev::FocusEvent| {
         let to = event.related_target().and_then(|target| target.dyn_into::<web_sys::Node>().ok());
-        let inside = root.get_untracked().is_some_and(|root| root.contains(to.as_ref()));
-        if !inside {
+        // The focus leaves also when the menu itself goes, and then there is no root any more.
+        let root = root.try_get_untracked().flatten();
+        if !root.is_some_and(|root| root.contains(to.as_ref())) {
             open.set(false);
         }
     };

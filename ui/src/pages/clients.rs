@@ -142,7 +142,8 @@ pub fn Labels(client: ClientSummary, changed: Callback<ClientSummary>) -> impl I
     let change = move |change: LabelChange| {
         leptos::task::spawn_local(async move {
             match api.change_labels(id, &change).await {
-                Ok(client) => changed.run(client),
+                // Its line may have gone out of sight meanwhile.
+                Ok(client) => drop(changed.try_run(client)),
                 Err(error) => drop(failure.try_set(Some(error.message()))),
             }
         });
