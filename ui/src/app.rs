@@ -73,7 +73,16 @@ fn Shell(user: String) -> impl IntoView {
     view! {
         <div class="shell">
             <a class="skip" href="#main">"Skip to the content"</a>
-            <A href="/" attr:class="brand"><Mark/><span>"Swoop"</span></A>
+            <nav class="rail" aria-label="Pages">
+                <A href="/" attr:class="brand"><Mark/><span>"Swoop"</span></A>
+                <div class="rail-links">
+                    <RailLink href="/" glyph=Glyph::Overview name="Overview"/>
+                    <RailLink href="/live" glyph=Glyph::Live name="Live query"/>
+                    <RailLink href="/clients" glyph=Glyph::Clients name="Clients"/>
+                    <RailLink href="/hunts" glyph=Glyph::Hunts name="Hunts"/>
+                    <RailLink href="/artifacts" glyph=Glyph::Artifacts name="Artifacts"/>
+                </div>
+            </nav>
             <header class="top">
                 <GlobalSearch/>
                 <span class="spread"></span>
@@ -81,13 +90,6 @@ fn Shell(user: String) -> impl IntoView {
                 <Switches/>
                 <UserMenu user/>
             </header>
-            <nav class="rail" aria-label="Pages">
-                <RailLink href="/" glyph=Glyph::Overview name="Overview"/>
-                <RailLink href="/live" glyph=Glyph::Live name="Live query"/>
-                <RailLink href="/clients" glyph=Glyph::Clients name="Clients"/>
-                <RailLink href="/hunts" glyph=Glyph::Hunts name="Hunts"/>
-                <RailLink href="/artifacts" glyph=Glyph::Artifacts name="Artifacts"/>
-            </nav>
             <main class="main" id="main" tabindex="-1">
                 <Routes fallback=NotFound>
                     <Route path=path!("/") view=Overview/>

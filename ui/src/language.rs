@@ -1,17 +1,15 @@
 //! VQL for the editor: which piece of a text is what, and what is wrong with it, by the parser that the hub uses too.
 
-use std::ops::Range;
-
 use protocol::api::QueryDiagnostic;
 use vql::{
     diagnostic,
     syntax::{self, Class},
 };
 
-use crate::components::{Problem, Severity};
+use crate::components::{Pieces, Problem, Severity};
 
 /// The pieces of a text, each with its class in the style sheet, in order.
-pub fn pieces(text: &str) -> Vec<(Range<usize>, &'static str)> {
+pub fn pieces(text: &str) -> Pieces {
     let class = |class| match class {
         Class::Keyword => "tok-keyword",
         Class::String => "tok-string",

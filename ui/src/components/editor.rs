@@ -28,12 +28,15 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+/// Pieces of a text and their classes, in order.
+pub type Pieces = Vec<(Range<usize>, &'static str)>;
+
 /// `pieces` gives the class of each piece of a text in order, `check` its problems; `told` are problems that somebody
 /// else found in the text as it is.
 #[component]
 pub fn Editor(
     text: RwSignal<String>,
-    pieces: fn(&str) -> Vec<(Range<usize>, &'static str)>,
+    pieces: fn(&str) -> Pieces,
     check: fn(&str) -> Vec<Problem>,
     #[prop(into)] told: Signal<Vec<Problem>>,
     on_run: Callback<()>,

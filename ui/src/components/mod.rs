@@ -18,7 +18,7 @@ mod time;
 pub use bar::{Bar, Part};
 pub use chips::ChipEditor;
 pub use copy::{Command, Copy, copy_and_say};
-pub use editor::{Editor, Problem, Severity};
+pub use editor::{Editor, Pieces, Problem, Severity};
 pub use icon::{Glyph, Icon, Mark};
 pub use menu::Menu;
 pub use notice::{Failure, Notice};

@@ -252,7 +252,13 @@ fn Interrogation(detail: RwSignal<Option<ClientDetail>>) -> impl IntoView {
                     {detail.interrogated_ms.map(|ms| view! { <span class="quiet"><Ago ms/></span> })}
                     {flow}
                 </div>
-                {detail.interrogation.is_empty().then(|| view! { <p class="quiet">"Not done yet: it runs when the client first comes."</p> })}
+                {detail.interrogation.is_empty().then(|| {
+                    let words = match detail.interrogated_ms {
+                        Some(_) => "It left no rows.",
+                        None => "Not done yet: it runs when the client first comes.",
+                    };
+                    view! { <p class="quiet">{words}</p> }
+                })}
                 {detail.interrogation.iter().map(source).collect_view()}
             }
         }))}

@@ -382,6 +382,7 @@ fn Rows(feed: HuntFeed, path: Signal<String>) -> impl IntoView {
                 return if feed.loading.get() { "Looking through the rows…" } else { "No row holds this text." };
             }
             feed.hunt.with(|hunt| match hunt {
+                None if feed.failure.with(Option::is_some) => "",
                 None => "Asking the hub…",
                 Some(hunt) if hunt.counts.matching == 0 => {
                     "No client that is online matches these targets. The list of clients shows who is there."
@@ -425,6 +426,14 @@ fn Rows(feed: HuntFeed, path: Signal<String>) -> impl IntoView {
                         spellcheck="false"
                         prop:value=filter
                         on:input:target=move |event| filter.set(event.target().value())
+                        // Escape clears it, and only then stops the hunt.
+                        on:keydown=move |event| {
+                            if event.key() == "Escape" && !filter.with_untracked(String::is_empty) {
+                                event.prevent_default();
+                                event.stop_propagation();
+                                filter.set(String::new());
+                            }
+                        }
                     />
                     {source_tabs}
                     <span class="spread"></span>

@@ -264,10 +264,8 @@ fn Targets(targets: RwSignal<Vec<String>>, late: RwSignal<bool>) -> impl IntoVie
             event.prevent_default();
             take();
         }
-        "Backspace" => {
-            if input.get_untracked().is_some_and(|input| input.value().is_empty()) {
-                targets.update(|targets| drop(targets.pop()));
-            }
+        "Backspace" if input.get_untracked().is_some_and(|input| input.value().is_empty()) => {
+            targets.update(|targets| drop(targets.pop()));
         }
         _ => {}
     };
@@ -297,7 +295,7 @@ fn Targets(targets: RwSignal<Vec<String>>, late: RwSignal<bool>) -> impl IntoVie
                 data-testid="target-input"
                 list="target-words"
                 aria-label="Narrow by label, system or client id"
-                placeholder="label:web  os:linux  C.…"
+                placeholder="label:web  os:linux  C.0…"
                 spellcheck="false"
                 autocomplete="off"
                 node_ref=input

@@ -11,7 +11,7 @@ use crate::{
 
 /// Counting goes over all loaded rows: not at each batch.
 const COUNT_PAUSE: Duration = Duration::from_millis(500);
-const MOST_VALUES: usize = 20;
+const MOST_VALUES: usize = 14;
 
 /// All of one row.
 #[component]
@@ -122,7 +122,7 @@ pub fn Stack(
         })
     };
     view! {
-        <section aria-label="Most frequent values">
+        <section class:absent=move || names.with(Vec::is_empty) aria-label="Most frequent values">
             <div class="side-head">
                 <h3>"Stack"</h3>
                 <select
@@ -238,7 +238,7 @@ pub fn LatencyCurve(times: Signal<Vec<f64>>, of: Signal<u64>) -> impl IntoView {
     view! {
         <Show when=move || times.with(|times| !times.is_empty())>
             <section aria-label="Latency of answers">
-                <div class="side-head"><h3>"Latency of answers"</h3></div>
+                <div class="side-head"><h3>"Latency of answers"</h3><span class="quiet">"share of clients"</span></div>
                 <svg
                     class="chart"
                     viewBox="0 0 300 72"
