@@ -3,6 +3,7 @@
 use agent::transport::{LadderConfig, Transport};
 
 use crate::{
+    harness::{eventually, holds},
     house::{Agent, House, quick_ladder},
     net::{Forwarder, Terminator},
 };
@@ -45,8 +46,13 @@ async fn a_cut_connection_comes_back() {
     let ladder = LadderConfig { transports: vec![Transport::WebSocket, Transport::Poll], ..quick_ladder() };
     let agent = Agent::start(house.agent_config("a", way.port, ladder));
     house.online_over(agent.id, "websocket").await;
+    let before = way.accepted();
     way.cut();
-    house.offline(agent.id).await;
+    eventually("the agent is back", async || {
+        let connections = way.accepted();
+        holds(connections > before, || format!("{connections} connections"))
+    })
+    .await;
     house.online_over(agent.id, "websocket").await;
     agent.stop().await;
     house.close().await;

@@ -44,6 +44,7 @@ struct Shared {
     /// Counts the cuts; every connection watches it.
     cuts: watch::Sender<usize>,
     terminator: Mutex<Option<Arc<Terminator>>>,
+    accepted: AtomicUsize,
     refused: AtomicUsize,
     paths: Mutex<Paths>,
 }
@@ -64,6 +65,7 @@ impl Forwarder {
             hub,
             cuts: watch::Sender::new(0),
             terminator: Mutex::default(),
+            accepted: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             paths: Mutex::default(),
         });
@@ -93,6 +95,11 @@ impl Forwarder {
         }
     }
 
+    /// How many TCP connections came.
+    pub(crate) fn accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
     /// How many upgrades were refused.
     pub(crate) fn refused(&self) -> usize {
         self.shared.refused.load(Ordering::Relaxed)
@@ -104,6 +111,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let shared = Arc::clone(&shared);
+        shared.accepted.fetch_add(1, Ordering::Relaxed);
         let mut cuts = shared.cuts.subscribe();
         connections.spawn(async move {
             tokio::select! {

@@ -4,7 +4,7 @@ use std::fs;
 
 use loadtest::ApiClient;
 use protocol::{
-    ClientId, HuntId,
+    ClientId,
     api::{ClientDetail, ClientPage, ClientSummary, FlowSummary, HuntSummary, LabelChange, NewFlow, RowPage},
     collection::{Collection, FlowState},
 };
@@ -112,12 +112,17 @@ async fn from_config_generate_to_rows_on_disk() {
     assert_eq!(agent.complaints(), Vec::<String>::new());
     assert_eq!(deployment.hunt_lines(hunts[0].hunt_id), lines);
 
-    // And a hub that starts again knows it all.
+    // And a hub that starts again knows it all, with another certificate too; the agent needs nothing new.
+    run("config rotate_keys", &mut deployment.verb(&["config", "rotate_keys"])).await.success();
     let mut hub = deployment.start_hub().await;
+    let mut agent = deployment.start_agent("agent");
+    agent.says(&format!("over quic as {id}")).await;
     let api = deployment.api().await;
     assert_eq!(found(&api, "label:walked").await, [id]);
-    let again: HuntSummary = api.get(&format!("/api/hunts/{}", HuntId(hunts[0].hunt_id.0))).await.unwrap();
+    let again: HuntSummary = api.get(&format!("/api/hunts/{}", hunts[0].hunt_id)).await.unwrap();
     assert_eq!(again.counts, hunts[0].counts);
+    assert!(agent.terminate().await.success());
+    assert!(!agent.log().iter().any(|line| line.contains("enrolled as")), "it was enrolled already");
     assert!(hub.terminate().await.success());
 }
 
