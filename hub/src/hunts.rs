@@ -280,6 +280,16 @@ impl Hunt {
         matches!(table.state, HuntState::Running | HuntState::Paused) || table.counts.outstanding() > 0
     }
 
+    /// A live query from which nothing more can come. One that was asked for a moment ago may still be on its way out.
+    pub(crate) fn is_complete(&self, now_ms: u64) -> bool {
+        const UNDER_WAY_MS: u64 = 1000;
+        let table = self.table.lock();
+        self.head.online_only
+            && table.state == HuntState::Running
+            && table.counts.outstanding() == 0
+            && now_ms >= self.head.created_us / 1000 + UNDER_WAY_MS
+    }
+
     /// Moves the hunt to another state in memory; [`Self::flush`] brings it to disk.
     pub(crate) fn set_state(&self, state: HuntState) {
         self.table.lock().state = state;

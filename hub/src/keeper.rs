@@ -56,6 +56,10 @@ impl Inner {
                 self.end_hunt(&hunt, "the hunt expired before this client was there", false);
                 self.events.hunts.happened();
             }
+            if hunt.is_complete(now_ms) {
+                hunt.set_state(HuntState::Complete);
+                self.events.hunts.happened();
+            }
             if let Err(error) = hunt.write_record(&self.store.paths, false) {
                 tracing::error!(hunt = %hunt.id(), %error, "hunt.json could not be written; tried again");
             }

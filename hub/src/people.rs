@@ -261,8 +261,8 @@ impl Hub {
         match (action, hunt.state()) {
             (HuntAction::Run, HuntState::Running)
             | (HuntAction::Pause, HuntState::Paused)
-            | (HuntAction::Stop, HuntState::Stopped) => {}
-            (HuntAction::Run | HuntAction::Pause, HuntState::Stopped | HuntState::Expired) => {
+            | (HuntAction::Stop, HuntState::Stopped | HuntState::Complete) => {}
+            (HuntAction::Run | HuntAction::Pause, HuntState::Stopped | HuntState::Expired | HuntState::Complete) => {
                 return Err(HubError::Conflict("the hunt is over: make a new one".into()));
             }
             (HuntAction::Run, _) => {

@@ -65,7 +65,7 @@ fn hello(client: ClientId, flows: &[FlowId]) -> Hello {
         os: "linux".into(),
         clock_ms: 0,
         flows: flows.to_vec(),
-        labels: vec!["from-config".into()],
+        labels: Vec::new(),
     }
 }
 
@@ -435,6 +435,20 @@ async fn who_comes_late_is_offered_what_it_has_not_run() {
 }
 
 #[tokio::test]
+async fn a_new_client_gets_the_labels_of_its_configuration() {
+    let directory = directory();
+    let hub = open(directory.path());
+    let client = ClientId(7);
+    let from = "10.1.2.3:4444".parse().unwrap();
+    for own in ["web", "later"] {
+        let hello = Hello { labels: vec![own.into()], ..hello(client, &[]) };
+        let _session = hub.connect(client, &hello, "quic", from);
+        settle(&hub, client).await;
+        assert_eq!(hub.client(client).unwrap().summary.labels, ["web"], "people change them from then on");
+    }
+}
+
+#[tokio::test]
 async fn conditions_follow_labels_and_the_system() {
     let directory = directory();
     let hub = open(directory.path());
@@ -503,6 +517,25 @@ async fn hunts_pause_run_and_stop() {
     for action in ["create_hunt", "run_hunt", "pause_hunt", "stop_hunt"] {
         assert!(audit.contains(action), "{action}");
     }
+}
+
+#[tokio::test]
+async fn a_live_query_is_complete_when_all_have_ended() {
+    let directory = directory();
+    let hub = open(directory.path());
+    let mut agent = Agent::interrogated(&hub, 1).await;
+    let live = hub.create_hunt(NewHunt { online_only: true, ..query("SELECT * FROM info()") }, "anna").unwrap();
+    let state = || hub.hunt(live.hunt_id).unwrap().state;
+    let flow = agent.start().await.flow_id;
+    hub.inner.tick(live.created_ms + 60_000);
+    assert_eq!(state(), HuntState::Running, "one is still at it");
+    agent.finish(flow, &[]).await;
+    hub.inner.tick(live.created_ms + 10);
+    assert_eq!(state(), HuntState::Running, "not within its first second");
+    hub.inner.tick(live.created_ms + 60_000);
+    assert_eq!(state(), HuntState::Complete);
+    assert!(hub.set_hunt(live.hunt_id, HuntAction::Run, "anna").is_err());
+    assert_eq!(hub.set_hunt(live.hunt_id, HuntAction::Stop, "anna").unwrap().state, HuntState::Complete);
 }
 
 #[tokio::test]

@@ -173,6 +173,8 @@ pub enum HuntState {
     Stopped,
     /// Past its expiry: as paused, and for good.
     Expired,
+    /// A live query, offered only to those that were online, whose clients have all ended.
+    Complete,
 }
 
 /// One stored or transmitted sequence of rows within a flow: source 0, 1, …, or the log.

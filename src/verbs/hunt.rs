@@ -121,7 +121,7 @@ async fn show(api: &ApiClient, hunt: &HuntSummary) -> anyhow::Result<Option<Hunt
         let is_over = |hunt: &HuntSummary| {
             let ended = hunt.counts.sent() == hunt.counts.answered + hunt.counts.failed;
             (ended && (hunt.online_only || hunt.counts.outstanding() == hunt.counts.waiting))
-                || hunt.state == HuntState::Stopped
+                || matches!(hunt.state, HuntState::Stopped | HuntState::Complete)
         };
         if let Some(hunt) = last.take_if(|hunt| is_over(hunt) && next >= hunt.sources.first().map_or(0, |s| s.rows)) {
             return Ok(Some(hunt));

@@ -147,7 +147,8 @@ impl Shard {
             Head::Single(_) => HuntState::Running,
         };
         match (hunt_state, &work.progress.state) {
-            (HuntState::Running, _) | (HuntState::Paused | HuntState::Expired, FlowState::Running) => {}
+            (HuntState::Running | HuntState::Complete, _)
+            | (HuntState::Paused | HuntState::Expired, FlowState::Running) => {}
             (HuntState::Paused | HuntState::Created, FlowState::Offered) => {
                 // The offer was lost on its way: it waits until the hunt runs again.
                 work.enter(FlowState::Queued);

@@ -124,6 +124,6 @@ fn actions(feed: HuntFeed, state: HuntState, under_way: bool) -> impl IntoView {
             }
             .into_any(),
         ),
-        HuntState::Running | HuntState::Stopped | HuntState::Expired => None,
+        HuntState::Running | HuntState::Stopped | HuntState::Expired | HuntState::Complete => None,
     }
 }

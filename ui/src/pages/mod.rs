@@ -71,6 +71,7 @@ pub fn hunt_is_under_way(hunt: &HuntSummary) -> bool {
 pub fn hunt_state(hunt: &HuntSummary) -> AnyView {
     let (shape, tone, word) = match hunt.state {
         HuntState::Created => (Shape::Ring, Tone::Quiet, "created"),
+        HuntState::Complete => (Shape::Disc, Tone::Good, "complete"),
         HuntState::Running if !hunt_is_under_way(hunt) => (Shape::Disc, Tone::Good, "complete"),
         HuntState::Running => (Shape::Half, Tone::Information, "running"),
         HuntState::Paused => (Shape::Bars, Tone::Warning, "paused"),
