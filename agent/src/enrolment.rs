@@ -80,13 +80,6 @@ impl Writeback {
         &self.identity
     }
 
-    /// The certificate if there is one that the clock does not rule out.
-    pub fn certificate(&self, authority: &CertificateDer<'_>) -> Option<&CertificateDer<'static>> {
-        self.certificate
-            .as_ref()
-            .filter(|certificate| AgentTls::new(authority, Some((certificate, &self.identity))).is_ok())
-    }
-
     /// TLS as this agent: with its certificate if it has one.
     pub fn tls(&self, authority: &CertificateDer<'_>) -> Result<AgentTls, CertError> {
         AgentTls::new(authority, self.certificate.as_ref().map(|certificate| (certificate, &self.identity)))

@@ -14,8 +14,8 @@ pub const HEADER: usize = 4;
 /// Why bytes are no message. The connection they came on is of no more use.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    #[error("a frame of {len} bytes was announced, the limit is {MAX_MESSAGE}")]
-    TooLong { len: usize },
+    #[error("a frame of {len} bytes, the limit is {limit}")]
+    TooLong { len: usize, limit: usize },
     #[error("a message could not be decoded: {0}")]
     Decode(#[from] rmp_serde::decode::Error),
     #[error("a message could not be encoded: {0}")]
@@ -28,19 +28,31 @@ pub fn encode(message: &impl Serialize) -> Result<Bytes, FrameError> {
     message.serialize(&mut rmp_serde::Serializer::new(&mut buffer).with_struct_map())?;
     let len = buffer.len() - HEADER;
     if len > MAX_MESSAGE {
-        return Err(FrameError::TooLong { len });
+        return Err(FrameError::TooLong { len, limit: MAX_MESSAGE });
     }
     buffer[..HEADER].copy_from_slice(&(len as u32).to_be_bytes());
     Ok(buffer.into())
 }
 
 /// Takes bytes in as they come and gives messages out. Holds at most one message and what came with it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
     buffer: BytesMut,
+    longest: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::with_limit(MAX_MESSAGE)
+    }
 }
 
 impl Decoder {
+    /// Takes no message that is longer than this, such as from a peer that has not said who it is.
+    pub fn with_limit(longest: usize) -> Self {
+        Self { buffer: BytesMut::new(), longest: longest.min(MAX_MESSAGE) }
+    }
+
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -55,8 +67,8 @@ impl Decoder {
     pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
         let Some(header) = self.buffer.first_chunk::<HEADER>() else { return Ok(None) };
         let len = u32::from_be_bytes(*header) as usize;
-        if len > MAX_MESSAGE {
-            return Err(FrameError::TooLong { len });
+        if len > self.longest {
+            return Err(FrameError::TooLong { len, limit: self.longest });
         }
         if self.buffer.len() < HEADER + len {
             return Ok(None);
@@ -122,6 +134,9 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.push(&(MAX_MESSAGE as u32 + 1).to_be_bytes());
         assert!(matches!(decoder.next::<ToHub>(), Err(FrameError::TooLong { .. })));
+        let mut decoder = Decoder::with_limit(1000);
+        decoder.push(&1001u32.to_be_bytes());
+        assert!(matches!(decoder.next::<ToHub>(), Err(FrameError::TooLong { limit: 1000, .. })));
     }
 
     proptest! {

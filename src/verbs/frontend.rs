@@ -16,6 +16,8 @@ use super::{config::load, process};
 pub(crate) fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let config = load(file)?.hub()?;
     process::raise_file_limit();
+    // What endpoints say is for the hub's user alone, whatever the mode of the directory.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     process::runtime()?.block_on(serve(config))
 }
 

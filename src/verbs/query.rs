@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use vql::{
     CancelToken, Execution, Flow, Level, LogRecord, LogSink, Row, Value,
-    diagnostic::{Severity, render},
+    diagnostic::render,
     syntax::{self, ast::Statement},
 };
 
@@ -46,18 +46,26 @@ pub(crate) fn run(arguments: &Query) -> anyhow::Result<()> {
         env.push((name.to_owned(), value.to_owned()));
     }
     let parsed = syntax::parse(&arguments.vql);
-    if !parsed.diagnostics.is_empty() {
-        let report = render("query", &arguments.vql, &parsed.diagnostics);
+    let registry = agent::registry();
+    let mut diagnostics = parsed.diagnostics.clone();
+    if diagnostics.is_empty() {
+        // It will run; what looks like a mistake is said before.
+        let variables = env.iter().map(|(name, _)| name.as_str());
+        diagnostics = syntax::lint::lint(&parsed.script);
+        diagnostics.extend(vql::names::check(&parsed.script, &registry, variables));
+    }
+    if !diagnostics.is_empty() {
+        let report = render("query", &arguments.vql, &diagnostics);
         let _ = writeln!(io::stderr(), "{report}");
     }
-    if parsed.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+    if parsed.diagnostics.iter().any(vql::diagnostic::Diagnostic::is_error) {
         bail!("the query cannot be parsed");
     }
     let cancel = CancelToken::new();
     stop_on_signal(&cancel)?;
     let script = &parsed.script;
     let outcome = vql::eval::on_big_stack(|| {
-        let mut execution = Execution::new(agent::registry()).log(StandardError).cancel(cancel.clone());
+        let mut execution = Execution::new(registry).log(StandardError).cancel(cancel.clone());
         for (name, value) in env {
             execution = execution.env(name, Value::str(value));
         }

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use protocol::{
     ClientId,
-    frame::{self, FrameError},
+    frame::{self, Decoder, FrameError, MAX_MESSAGE},
     link::{HubEvent, HubLink, LinkError},
     message::{ToAgent, ToHub},
 };
@@ -52,6 +52,20 @@ pub(super) struct Peer {
     pub(super) client: Option<ClientId>,
     pub(super) from: SocketAddr,
     pub(super) transport: &'static str,
+}
+
+impl Peer {
+    /// A peer that showed no certificate may only enrol: a nonce and a signing request are short.
+    const LONGEST_ENROLMENT: usize = 16 * 1024;
+
+    /// The longest message that is taken from it.
+    pub(super) fn longest_message(&self) -> usize {
+        if self.client.is_some() { MAX_MESSAGE } else { Self::LONGEST_ENROLMENT }
+    }
+
+    pub(super) fn decoder(&self) -> Decoder {
+        Decoder::with_limit(self.longest_message())
+    }
 }
 
 /// The monotonic clock of the links, in milliseconds.

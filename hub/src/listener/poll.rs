@@ -20,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use protocol::{
     ClientId,
-    frame::{self, Decoder, HEADER, MAX_MESSAGE},
+    frame::{self, Decoder},
     message::ToHub,
 };
 use tokio_util::sync::CancellationToken;
@@ -35,8 +35,8 @@ pub(super) const OPEN_PATH: &str = "/swoop/v1/poll";
 pub(super) const SESSION_PATH: &str = "/swoop/v1/poll/{token}";
 const SESSION_HEADER: HeaderName = HeaderName::from_static("x-swoop-session");
 
-/// A request's frames: a batch of them and at most one long message beyond.
-pub(super) const LONGEST_BODY: usize = 256 * 1024 + MAX_MESSAGE + HEADER;
+/// A request brings a batch of frames of this size and at most one message beyond.
+pub(super) const LONGEST_BATCH: usize = 256 * 1024;
 
 /// An answer gathers frames up to this size.
 const BATCH: usize = 256 * 1024;
@@ -81,7 +81,7 @@ impl Polls {
         }
     }
 
-    /// Ends the sessions that are no longer heard of, or that the hub has ended.
+    /// Ends the sessions that are no longer heard of.
     pub(super) async fn sweep(self: Arc<Self>, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -113,7 +113,7 @@ pub(super) async fn open(
     body: Bytes,
 ) -> Response {
     let peer = Peer { transport: "poll", ..peer };
-    let mut decoder = Decoder::default();
+    let mut decoder = peer.decoder();
     decoder.push(&body);
     let first = match decoder.next::<ToHub>() {
         Ok(Some(first)) => first,

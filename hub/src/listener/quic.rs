@@ -105,7 +105,9 @@ async fn serve(incoming: Incoming, door: Door) {
         |session| accept_flows(connection, session, heard)
     };
     let mut out = StreamSink(send);
-    let outcome = driver::run(door.hub, peer, StreamSource::new(receive), &mut out, &heard, side).await;
+    let outcome =
+        driver::run(door.hub, peer, StreamSource { stream: receive, decoder: peer.decoder() }, &mut out, &heard, side)
+            .await;
     // The last frame, a refusal or a close, is to arrive before the connection ends.
     let _ = out.0.finish();
     let _ = tokio::time::timeout(Duration::from_secs(2), out.0.stopped()).await;
@@ -131,7 +133,7 @@ async fn accept_flows(connection: Connection, session: Session, heard: Arc<Atomi
 }
 
 async fn read_flow(stream: RecvStream, session: Session, heard: Arc<AtomicU64>) -> Result<(), BrokenOff> {
-    let mut source = StreamSource::new(stream);
+    let mut source = StreamSource { stream, decoder: Decoder::default() };
     while let Some(message) = source.next().await? {
         heard.store(now(), Ordering::Relaxed);
         match message {
@@ -149,12 +151,6 @@ async fn read_flow(stream: RecvStream, session: Session, heard: Arc<AtomicU64>) 
 struct StreamSource {
     stream: RecvStream,
     decoder: Decoder,
-}
-
-impl StreamSource {
-    fn new(stream: RecvStream) -> Self {
-        Self { stream, decoder: Decoder::default() }
-    }
 }
 
 impl Source for StreamSource {

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc, sync::atomic::AtomicU64, time::Duration};
 
 use axum::{
     Extension, Router,
-    extract::ws::{Message, WebSocket, WebSocketUpgrade},
+    extract::{
+        DefaultBodyLimit,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
     response::Response,
     routing::{any, get, post},
 };
@@ -19,7 +22,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use protocol::{
-    frame::{Decoder, HEADER, MAX_MESSAGE},
+    frame::{Decoder, HEADER},
     message::ToHub,
 };
 use rustls::ServerConfig;
@@ -45,8 +48,7 @@ pub(super) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, polls:
         .route(poll::OPEN_PATH, post(poll::open))
         .route(poll::SESSION_PATH, get(poll::down).post(poll::up).delete(poll::end))
         .fallback(any(nothing_here))
-        .layer(Extension(polls))
-        .layer(axum::extract::DefaultBodyLimit::max(poll::LONGEST_BODY));
+        .layer(Extension(polls));
     loop {
         let accepted = tokio::select! {
             () = door.shutdown.cancelled() => return,
@@ -84,7 +86,8 @@ async fn serve(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor, route
     };
     let shutdown = door.shutdown.clone();
     let peer = Peer { client, from, transport: "" };
-    let service = TowerToHyperService::new(router.layer(Extension(peer)).layer(Extension(door)));
+    let longest_body = DefaultBodyLimit::max(poll::LONGEST_BATCH + peer.longest_message() + HEADER);
+    let service = TowerToHyperService::new(router.layer(longest_body).layer(Extension(peer)).layer(Extension(door)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(OPENING)
@@ -116,12 +119,13 @@ async fn websocket(
     Extension(door): Extension<Door>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    upgrade.max_message_size(MAX_MESSAGE + HEADER).max_frame_size(MAX_MESSAGE + HEADER).write_buffer_size(0).on_upgrade(
+    let longest = peer.longest_message() + HEADER;
+    upgrade.max_message_size(longest).max_frame_size(longest).write_buffer_size(0).on_upgrade(
         move |socket| async move {
             let peer = Peer { transport: "websocket", ..peer };
             let (sink, stream) = socket.split();
             let mut sink = WebSocketSink(sink);
-            let source = WebSocketSource { stream, decoder: Decoder::default() };
+            let source = WebSocketSource { stream, decoder: peer.decoder() };
             let tracker = door.tracker.clone();
             // Counted, so that a shutdown waits for its last words.
             let session = tracker.track_future(async move {
