@@ -77,7 +77,8 @@ impl Clients {
             let Some(id) = name.to_str().and_then(|name| name.parse::<ClientId>().ok()) else { continue };
             let client = match read_record::<Client>(&paths.client_record(id)) {
                 Ok(Some(client)) => client,
-                Ok(None) => continue,
+                // It was made moments before the hub was killed: its agent tells again who it is.
+                Ok(None) => Client { first_seen_ms: now_ms(), ..Client::default() },
                 Err(error) => {
                     tracing::error!(client = %id, %error, "client.json cannot be read: the client starts anew");
                     continue;

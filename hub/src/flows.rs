@@ -199,11 +199,6 @@ impl Flows {
         Ok(())
     }
 
-    /// A client that was just met has no flows: nothing to read.
-    pub(crate) fn is_new(&self, client: ClientId) {
-        self.table.lock().loaded.insert(client);
-    }
-
     pub(crate) fn active(&self, client: ClientId) -> Vec<Arc<Flow>> {
         self.table.lock().active.get(&client).map(|flows| flows.values().cloned().collect()).unwrap_or_default()
     }

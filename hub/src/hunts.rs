@@ -309,13 +309,13 @@ impl Hunt {
     }
 
     /// Brings in the clients that do not take part yet, and gives the hunt to those that wait: `live` says who is
-    /// connected. Returns who has to be sent the frame. The steps are written, not yet flushed.
+    /// connected. Returns who has to be sent the frame, and the lines for [`Self::append`], which may come after it.
     pub(crate) fn enlist(
         &self,
         clients: &[ClientId],
         live: impl Fn(ClientId) -> bool,
         now_us: u64,
-    ) -> io::Result<Vec<ClientId>> {
+    ) -> (Vec<ClientId>, Vec<u8>) {
         let mut lines = Vec::new();
         let mut offered = Vec::new();
         {
@@ -338,9 +338,8 @@ impl Hunt {
                 table.set(*client, progress, self.head.created_us);
             }
         }
-        self.append(&lines)?;
         self.changed.happened();
-        Ok(offered)
+        (offered, lines)
     }
 
     /// The line of `clients.jsonl` for where a client is now.

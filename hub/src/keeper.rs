@@ -11,8 +11,6 @@ use protocol::collection::HuntState;
 use crate::{Inner, clock::now_ms, hunts::Hunt, ingest::Task};
 
 const TICK: Duration = Duration::from_secs(1);
-/// A client's `last_seen` may lag by as many ticks.
-const PERSIST_TICKS: u64 = 60;
 /// How long to wait for writers that end a hunt.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -22,7 +20,7 @@ pub(crate) struct Keeper(Arc<(Mutex<bool>, Condvar)>);
 
 impl Keeper {
     pub(crate) fn run(&self, hub: &Inner) {
-        for tick in 1.. {
+        loop {
             {
                 let mut stopped = self.0.0.lock();
                 if !*stopped {
@@ -33,9 +31,7 @@ impl Keeper {
                 }
             }
             hub.tick(now_ms());
-            if tick % PERSIST_TICKS == 0 {
-                hub.persist_clients();
-            }
+            hub.persist_clients();
         }
     }
 

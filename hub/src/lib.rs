@@ -226,12 +226,12 @@ impl Hub {
         });
         let live = inner.sessions.open(client);
         tracing::debug!(%client, transport, %from, new, "session");
-        let new = new.then(|| hello.labels.iter().take(MAX_OWN_LABELS).cloned().collect());
-        let task = Task::Connected { live: Arc::clone(&live), flows: hello.flows.clone(), new };
+        let labels = hello.labels.iter().filter(|_| new).take(MAX_OWN_LABELS).cloned().collect();
+        let task = Task::Connected { live: Arc::clone(&live), flows: hello.flows.clone(), labels };
         if inner.stopping.load(Ordering::Acquire) || !inner.intake(client).push(task) {
             live.end(STOPPING, RETRY_MS);
         }
-        inner.dirty.lock().insert(client);
+        inner.is_dirty(client);
         inner.events.clients.happened();
         inner.events.status.happened();
         Session::new(self.clone(), live)
@@ -245,7 +245,7 @@ impl Hub {
             return;
         }
         inner.clients.update(live.client, |record| record.last_seen_ms = now_ms());
-        inner.dirty.lock().insert(live.client);
+        inner.is_dirty(live.client);
         inner.intake(live.client).push(Task::Disconnected { client: live.client });
         inner.events.clients.happened();
         inner.events.status.happened();
@@ -280,6 +280,8 @@ impl Hub {
 }
 
 const STOPPING: &str = "the hub is shutting down";
+/// Records of clients that are written in one go: rows come first.
+const PERSIST_AT_ONCE: usize = 512;
 /// How long agents wait before they look whether the hub is back.
 const RETRY_MS: u32 = 1000;
 
@@ -294,7 +296,7 @@ impl Running {
             live.end(STOPPING, RETRY_MS);
         }
         // What sessions have said is before this in the queues.
-        inner.persist_clients();
+        while inner.persist_clients() {}
         for intake in &inner.intakes {
             intake.push(Task::Stop);
         }
@@ -373,11 +375,24 @@ impl Inner {
         self.events.status.happened();
     }
 
-    /// Gives the records that are newer than their files to the writers.
-    fn persist_clients(&self) {
-        for client in std::mem::take(&mut *self.dirty.lock()) {
+    /// The client's record is newer than its file.
+    fn is_dirty(&self, client: ClientId) {
+        self.dirty.lock().insert(client);
+    }
+
+    /// Gives some of the records that are newer than their files to the writers; true if there are more.
+    fn persist_clients(&self) -> bool {
+        let mut dirty = self.dirty.lock();
+        let some: Vec<ClientId> = dirty.iter().copied().take(PERSIST_AT_ONCE).collect();
+        some.iter().for_each(|client| {
+            dirty.remove(client);
+        });
+        let more = !dirty.is_empty();
+        drop(dirty);
+        for client in some {
             self.intake(client).push(Task::Persist { client });
         }
+        more
     }
 }
 

@@ -239,9 +239,10 @@ impl Hub {
     fn give_out(&self, hunt: &Arc<Hunt>, offer: bool) -> io::Result<()> {
         let inner = &self.inner;
         let clients = inner.clients.select(&hunt.head.condition);
-        let offered = hunt.enlist(&clients, |client| offer && inner.sessions.is_live(client), now_us())?;
+        let (offered, lines) = hunt.enlist(&clients, |client| offer && inner.sessions.is_live(client), now_us());
+        // Agents work while the lines are written; who answers before is not made un-started by them.
         inner.sessions.send_to(&offered, &hunt.frame);
-        Ok(())
+        hunt.append(&lines)
     }
 
     /// Newest first.

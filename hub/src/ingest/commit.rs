@@ -74,6 +74,8 @@ impl Shard {
                     let (hunt, lines) = steps.entry(hunt.id()).or_insert_with(|| (Arc::clone(hunt), Vec::new()));
                     hunt.step(*client, &work.progress, lines);
                 }
+                // One that is lost before its end is made anew when the client is back.
+                Head::Single(flow) if flow.head.interrogation && !work.progress.state.is_final() => {}
                 Head::Single(flow) => {
                     flow.progress = work.progress.clone();
                     let path = paths.flow_record(*client, *flow_id);

@@ -28,8 +28,8 @@ pub(crate) enum Task {
     Connected {
         live: Arc<Live>,
         flows: Vec<FlowId>,
-        /// The client was not known; it gets these labels.
-        new: Option<Vec<String>>,
+        /// Of a client that was not known: its first labels.
+        labels: Vec<String>,
     },
     /// A session ended, and no other took its place.
     Disconnected {

@@ -29,20 +29,15 @@ impl Shard {
         group: &mut Group,
         live: &Arc<Live>,
         has: &[FlowId],
-        new: Option<Vec<String>>,
+        labels: Vec<String>,
     ) -> Outcome {
         let client = live.client;
-        if let Some(labels) = new {
-            self.hub.flows.is_new(client);
+        self.hub.flows.load(&self.hub.store.paths, client)?;
+        if !labels.is_empty() {
             let change = LabelChange { add: labels, remove: Vec::new() };
-            if !change.add.is_empty()
-                && let Err(error) = self.hub.clients.change_labels(&self.hub.store.paths, client, &change)
-            {
+            if let Err(error) = self.hub.clients.change_labels(&self.hub.store.paths, client, &change) {
                 tracing::warn!(%client, %error, "the labels of its configuration were not taken");
             }
-            group.clients.insert(client);
-        } else {
-            self.hub.flows.load(&self.hub.store.paths, client)?;
         }
         let has: HashSet<FlowId> = has.iter().copied().take(MAX_FLOWS).collect();
         for &flow in &has {
@@ -193,7 +188,7 @@ impl Shard {
             tracing::debug!(%client, "there is no artifact {INTERROGATION}: the client is taken at its word");
             self.hub.clients.update(client, |record| record.interrogated_ms = Some(now_ms()));
             self.hub.events.clients.happened();
-            group.clients.insert(client);
+            self.hub.is_dirty(client);
             let _ = self.intake.push(super::Task::Reconsider { client });
             return;
         };
@@ -321,7 +316,7 @@ impl Shard {
             record.interrogation_flow = Some(flow.head.flow_id);
         });
         self.hub.events.clients.happened();
-        let _ = self.intake.push(super::Task::Persist { client });
+        self.hub.is_dirty(client);
         let _ = self.intake.push(super::Task::Reconsider { client });
     }
 

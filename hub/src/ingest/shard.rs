@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     io,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use protocol::{
@@ -33,8 +34,10 @@ use crate::{
 const GROUP_BYTES: usize = 16 << 20;
 /// And one that touches this many files.
 const GROUP_FILES: usize = 256;
-/// And one of so many messages: what it holds has to be answered at some time.
-const GROUP_MESSAGES: usize = 8192;
+/// And one that was worked on for so long, or for as long as the last one took to reach the disk: the first of many
+/// must not wait for all of them, and a slow disk must not be asked more often for it.
+const GROUP_TIME: Duration = Duration::from_millis(5);
+const LONGEST_GROUP_TIME: Duration = Duration::from_millis(200);
 /// Result sets that stay open from group to group.
 const OPEN_SETS: usize = 96;
 /// An agent counts its bytes in its own way: a flow fails only when it is past its limit by this much.
@@ -60,6 +63,8 @@ pub(crate) struct Shard {
     ends: HashMap<Key, FlowEnd>,
     decoder: Decoder,
     turn: u64,
+    /// How long a group is worked on.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -91,7 +96,8 @@ pub(super) struct Group {
     room: Vec<OwnedSemaphorePermit>,
     pub(super) rows: u64,
     bytes: usize,
-    messages: usize,
+    /// When the first of it was taken up.
+    since: Option<Instant>,
 }
 
 /// A flow as it is in this group.
@@ -134,9 +140,9 @@ impl Work {
 }
 
 impl Group {
-    fn is_large(&self) -> bool {
+    fn is_large(&self, patience: Duration) -> bool {
         self.bytes >= GROUP_BYTES
-            || self.messages >= GROUP_MESSAGES
+            || self.since.is_some_and(|since| since.elapsed() >= patience)
             || self.sets.len() + self.flows.len() + self.clients.len() >= GROUP_FILES * 4
             || self.sets.len() >= GROUP_FILES
     }
@@ -161,6 +167,7 @@ impl Shard {
             ends: HashMap::new(),
             decoder: Decoder::default(),
             turn: 0,
+            patience: GROUP_TIME,
         }
     }
 
@@ -173,11 +180,11 @@ impl Shard {
                 stop |= matches!(task, Task::Stop);
                 if let Err(error) = self.handle(&mut group, task) {
                     self.fail(std::mem::take(&mut group), &error);
-                } else if group.is_large() {
-                    self.commit(std::mem::take(&mut group));
+                } else if group.is_large(self.patience) {
+                    self.commit_timed(std::mem::take(&mut group));
                 }
             }
-            self.commit(group);
+            self.commit_timed(group);
             if stop {
                 return;
             }
@@ -185,11 +192,17 @@ impl Shard {
         }
     }
 
+    fn commit_timed(&mut self, group: Group) {
+        let start = Instant::now();
+        self.commit(group);
+        self.patience = start.elapsed().clamp(GROUP_TIME, LONGEST_GROUP_TIME);
+    }
+
     /// An error is the disk's, and makes the whole group fail.
     fn handle(&mut self, group: &mut Group, task: Task) -> Outcome {
+        group.since.get_or_insert_with(Instant::now);
         match task {
             Task::Message { live, message, room } => {
-                group.messages += 1;
                 group.room.push(room);
                 group.heard.insert(live.client, Arc::clone(&live));
                 match message {
@@ -212,11 +225,10 @@ impl Shard {
                     | ToHub::Close { .. } => Ok(()),
                 }
             }
-            Task::Connected { live, flows, new } => {
-                group.messages += 1;
+            Task::Connected { live, flows, labels } => {
                 group.heard.insert(live.client, Arc::clone(&live));
                 self.ends.retain(|(client, _), _| *client != live.client);
-                self.connected(group, &live, &flows, new)
+                self.connected(group, &live, &flows, labels)
             }
             Task::Disconnected { client } => self.disconnected(group, client),
             Task::Reconsider { client } => self.reconsider(group, client),
