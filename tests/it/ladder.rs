@@ -57,3 +57,20 @@ async fn a_cut_connection_comes_back() {
     agent.stop().await;
     house.close().await;
 }
+
+/// All transports at once: whichever the hub hears last replaces the others, and no agent takes another of its own
+/// attempts for a stranger with its key.
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_that_race_end_in_one_session() {
+    let mut house = House::open(10_000);
+    let ladder = LadderConfig { head_start_ms: 0, ..quick_ladder() };
+    let start = |index| Agent::start(house.agent_config(&format!("a{index}"), house.address.port(), ladder.clone()));
+    let agents: Vec<Agent> = (0..10).map(start).collect();
+    for agent in &agents {
+        house.online_over(agent.id, "quic").await;
+    }
+    for agent in agents {
+        agent.stop().await;
+    }
+    house.close().await;
+}

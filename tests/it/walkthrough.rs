@@ -141,6 +141,22 @@ async fn a_query_without_a_hub() {
     assert_eq!(ran.out(), "", "nothing but rows on standard output");
 }
 
+/// The demonstration counts its own rows on disk; a load test measures. One after the other: both want the usual ports.
+#[tokio::test(flavor = "multi_thread")]
+async fn demo_and_load_test_bring_a_hub_of_their_own() {
+    let out = run("demo", command().args(["demo", "--clients", "40", "--check"])).await.success();
+    let report: Value = serde_json::from_str(out.trim()).unwrap_or_else(|error| panic!("{out}: {error}"));
+    assert_eq!((&report["ok"], &report["answered"]), (&true.into(), &41.into()), "{report}");
+
+    let arguments = ["loadtest", "--clients", "20", "--transport", "mix", "--seed", "7", "--json"];
+    let out = run("loadtest", command().args(arguments)).await.success();
+    let report: Value = serde_json::from_str(out.trim()).unwrap_or_else(|error| panic!("{out}: {error}"));
+    assert_eq!((&report["connected"], &report["failed"]), (&20.into(), &0.into()), "{report}");
+    for quantile in ["p50", "p95", "p99", "max"] {
+        assert!(report["push_to_disk_ms"][quantile].as_f64() > Some(0.0), "{report}");
+    }
+}
+
 /// The client, once it has said who it is.
 pub(crate) async fn interrogated(api: &ApiClient, id: ClientId) -> ClientDetail {
     eventually(&format!("{id} is interrogated"), async || {
