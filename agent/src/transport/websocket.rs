@@ -25,6 +25,8 @@ pub(super) async fn dial(hub: &HubAddress, proxy: Option<&Proxy>, tls: &AgentTls
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE + HEADER))
         .max_frame_size(Some(MAX_MESSAGE + HEADER))
+        // The library's own default is 128 KiB.
+        .read_buffer_size(8 * 1024)
         // Rows must not wait in a buffer for company.
         .write_buffer_size(0);
     let url = format!("wss://{hub}{SESSION_PATH}");

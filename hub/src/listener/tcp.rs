@@ -37,6 +37,9 @@ use super::{
 
 const SESSION_PATH: &str = "/swoop/v1/session";
 
+/// Each idle session holds one; the library's own default is 128 KiB.
+const READ_BUFFER: usize = 8 * 1024;
+
 /// TCP, TLS and the first request must be there in this time.
 const OPENING: Duration = Duration::from_secs(15);
 
@@ -120,8 +123,12 @@ async fn websocket(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let longest = peer.longest_message() + HEADER;
-    upgrade.max_message_size(longest).max_frame_size(longest).write_buffer_size(0).on_upgrade(
-        move |socket| async move {
+    upgrade
+        .max_message_size(longest)
+        .max_frame_size(longest)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .on_upgrade(move |socket| async move {
             let peer = Peer { transport: "websocket", ..peer };
             let (sink, stream) = socket.split();
             let mut sink = WebSocketSink(sink);
@@ -134,8 +141,7 @@ async fn websocket(
                 let _ = tokio::time::timeout(Duration::from_secs(2), sink.0.close()).await;
             });
             session.await;
-        },
-    )
+        })
 }
 
 struct WebSocketSource {
