@@ -266,7 +266,16 @@ impl Shard {
         let mine = hunt.unfinished(|client| self.hub.shard_of(client) == self.number);
         let stop = protocol::frame::encode(&ToAgent::CancelFlow { flow_id, reason: reason.into() })
             .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
-        // Those that joined in this group and are in no table yet are found when they have something to say.
+        if cancel {
+            // What was to be offered with this group is not: the offer would come after the cancel.
+            let withdrawn: Vec<Key> =
+                group.offers.extract_if(.., |(_, key)| key.1 == flow_id).map(|(_, key)| key).collect();
+            for key in withdrawn {
+                if let Some(work) = group.flows.get_mut(&key) {
+                    work.enter(FlowState::Cancelled { reason: reason.into() });
+                }
+            }
+        }
         for client in mine {
             let live = self.hub.sessions.get(client);
             let Some(work) = self.work(group, (client, flow_id))? else { continue };
