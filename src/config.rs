@@ -48,7 +48,7 @@ pub(crate) struct Config {
     client: Option<Client>,
     datastore: Option<Datastore>,
     frontend: Option<Frontend>,
-    gui: Option<SocketAddr>,
+    gui: Option<Gui>,
     api: Option<SocketAddr>,
     ca: Option<Ca>,
 }
@@ -108,6 +108,13 @@ pub(crate) struct Datastore {
 }
 
 #[derive(Debug)]
+struct Gui {
+    address: SocketAddr,
+    /// Where people find the page: behind a proxy that speaks TLS, under a name.
+    public_url: Option<ServerUrl>,
+}
+
+#[derive(Debug)]
 struct Frontend {
     address: SocketAddr,
     certificate: String,
@@ -152,7 +159,7 @@ impl Config {
             client: root.section("Client").and_then(client),
             datastore: root.section("Datastore").and_then(datastore),
             frontend: root.section("Frontend").and_then(frontend),
-            gui: root.section("GUI").map(|section| listener(section, GUI_PORT)),
+            gui: root.section("GUI").map(gui),
             api: root.section("API").map(|section| listener(section, API_PORT)),
             ca: root.section("CA").and_then(ca),
         };
@@ -174,7 +181,7 @@ impl Config {
             (Some(client), Some(datastore), Some(frontend), Some(ca)) => Ok(hub::Config {
                 datastore: datastore.location.clone(),
                 frontend_bind: frontend.address,
-                gui_bind: self.gui.unwrap_or(SocketAddr::new(LOOPBACK, GUI_PORT)),
+                gui_bind: self.gui.as_ref().map_or(SocketAddr::new(LOOPBACK, GUI_PORT), |gui| gui.address),
                 nonce: client.nonce.clone(),
                 authority: ca.authority().map_err(|error| self.wrong("CA", error.to_string()))?,
                 hub_certificate_pem: frontend.certificate.clone(),
@@ -234,12 +241,16 @@ impl Config {
     }
 
     /// One line each of what is allowed and yet unwise, to be logged at start.
+    pub(crate) fn page(&self) -> Option<&ServerUrl> {
+        self.gui.as_ref()?.public_url.as_ref()
+    }
+
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.ca.is_some() || self.frontend.is_some() {
             warnings.extend(readable_by_others(&self.file));
         }
-        if let Some(gui) = self.gui.filter(|gui| !gui.ip().is_loopback()) {
+        if let Some(gui) = self.gui.as_ref().map(|gui| gui.address).filter(|gui| !gui.ip().is_loopback()) {
             warnings.push(format!(
                 "{}: GUI.bind_address {} may be reached from other machines, and the page there is not encrypted: \
                  expected 127.0.0.1, reached by an SSH tunnel or behind a proxy that speaks TLS",
@@ -361,6 +372,13 @@ fn listener(mut s: Section<'_>, default_port: u16) -> SocketAddr {
     address
 }
 
+fn gui(mut s: Section<'_>) -> Gui {
+    let address = address(&mut s, GUI_PORT);
+    let public_url = s.optional("public_url", |value| ServerUrl::parse(&text(value)?));
+    s.finish(belongs);
+    Gui { address, public_url }
+}
+
 fn address(s: &mut Section<'_>, default_port: u16) -> SocketAddr {
     let ip = s.optional("bind_address", ip).unwrap_or(LOOPBACK);
     SocketAddr::new(ip, s.optional("bind_port", port).unwrap_or(default_port))
@@ -372,6 +390,7 @@ fn belongs(key: &str) -> Option<String> {
         "server_urls" | "ca_certificate" | "nonce" | "writeback_linux" | "writeback_windows" | "writeback_darwin"
         | "max_spool_bytes" | "proxy" | "labels" => "`Client:`",
         "implementation" | "location" | "filestore_directory" => "`Datastore:`",
+        "public_url" => "`GUI:`",
         "bind_address" | "bind_port" => "`Frontend:`, `GUI:` or `API:`",
         "certificate" | "private_key" => "`Frontend:` or `CA:`",
         "Client" | "Datastore" | "Frontend" | "GUI" | "API" | "CA" => return Some("it begins at column 1".into()),

@@ -171,7 +171,7 @@ impl EventLoop {
             match step {
                 Step::Dial(transport) => self.start_attempt(state, transport),
                 Step::Pause { ms } => {
-                    self.say_why(state, ms);
+                    self.say_why(state);
                     state.pause_until = Some(now + ms);
                     return;
                 }
@@ -256,6 +256,13 @@ impl EventLoop {
                     state.worst = Some((cause, text));
                 }
                 self.ladder.failed();
+                // One is left, and it may wait long for an answer that does not come: what is known is said now.
+                if state.attempts.len() == 1
+                    && self.ladder.poll_timeout().is_none()
+                    && let Some((_, why)) = state.worst.clone()
+                {
+                    say(state, why);
+                }
             }
             Failure::EnrolAgain(refuse) => {
                 tracing::warn!("the hub refuses this agent's certificate ({}): enrolling again", refuse.text);
@@ -283,12 +290,9 @@ impl EventLoop {
     }
 
     /// All transports have failed: one line with the most telling reason, once for each reason.
-    fn say_why(&self, state: &mut State, pause_ms: u64) {
+    fn say_why(&self, state: &mut State) {
         let (_, why) = state.worst.take().unwrap_or((Cause::NoAnswer, "no transport is to be tried".into()));
-        if why != state.said {
-            tracing::warn!("not connected: {why} (trying again after {:.1} s, and on)", pause_ms as f64 / 1000.0);
-            state.said = why;
-        }
+        say(state, why);
     }
 
     async fn hear(&mut self, state: &mut State, message: Option<ToAgent>) {
@@ -407,6 +411,13 @@ async fn send_flow(flow: FlowHandle, lanes: Lanes) {
         }
     }
     lane.finish();
+}
+
+fn say(state: &mut State, why: String) {
+    if why != state.said {
+        tracing::warn!("not connected: {why} (it is tried on and on)");
+        state.said = why;
+    }
 }
 
 fn random() -> u64 {

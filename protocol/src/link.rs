@@ -314,13 +314,16 @@ mod tests {
         cut: bool,
     }
 
+    /// What each end was told, or which end broke off and why.
+    type Settled = Result<(Vec<AgentEvent>, Vec<HubEvent>), (&'static str, LinkError)>;
+
     impl Pair {
         fn new(first: ToHub, peer: Option<ClientId>) -> Self {
             Self { agent: AgentLink::new(first, 0), hub: HubLink::new(peer, 1000, 0, 0), now: 0, cut: false }
         }
 
         /// Exchanges messages until both are still.
-        fn settle(&mut self) -> Result<(Vec<AgentEvent>, Vec<HubEvent>), (&'static str, LinkError)> {
+        fn settle(&mut self) -> Settled {
             let (mut at_agent, mut at_hub) = (vec![], vec![]);
             loop {
                 let mut still = true;

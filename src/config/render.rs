@@ -52,7 +52,7 @@ pub(crate) fn generate(wishes: &Wishes) -> anyhow::Result<String> {
     scalar(&mut out, "writeback_darwin", "/etc/swoop.writeback.yaml");
     out.push_str(
         "  # The most that an agent keeps on disk until the hub has it, in bytes.\n\
-         \x20 # max_spool_bytes: 1073741824\n\
+         \x20 # max_spool_bytes: 67108864\n\
          \x20 # A proxy for agents that cannot reach the hub without one.\n\
          \x20 # proxy: http://proxy.example:3128/\n\
          \x20 # Labels that new clients bear.\n\
@@ -113,10 +113,13 @@ pub(crate) fn shown(config: &Config) -> String {
         dated(&mut out, "certificate", &section.certificate);
         scalar(&mut out, "private_key", HIDDEN);
     }
-    for (name, address) in [("GUI", config.gui), ("API", config.api)] {
+    for (name, address) in [("GUI", config.gui.as_ref().map(|gui| gui.address)), ("API", config.api)] {
         if let Some(address) = address {
             let _ = writeln!(out, "{name}:");
             listener(&mut out, address);
+            if let (true, Some(url)) = (name == "GUI", config.page()) {
+                scalar(&mut out, "public_url", &url.to_string());
+            }
         }
     }
     if let Some(section) = &config.ca {

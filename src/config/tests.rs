@@ -234,7 +234,7 @@ fn mistakes_are_named() {
         ("no path", "  writeback_linux:", "  writeback_linux: [] #", "Client.writeback_linux: expected a path, found a list".into()),
         (
             "spool",
-            "  # max_spool_bytes: 1073741824",
+            "  # max_spool_bytes: 67108864",
             "  max_spool_bytes: 10",
             "Client.max_spool_bytes: expected a number of bytes, at least 1048576, found the number 10".into(),
         ),

@@ -16,7 +16,10 @@ use protocol::{
 };
 use serde::Serialize;
 
-use super::{local_hub::LocalHub, process};
+use super::{
+    local_hub::{self, LocalHub},
+    process,
+};
 
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
@@ -87,7 +90,7 @@ async fn demo(arguments: &Demo) -> anyhow::Result<()> {
         let checked = check(&hub, &api, expected, started).await?;
         super::print(&(serde_json::to_string(&checked)? + "\n"))?;
         swarm.stop().await;
-        drop(agent);
+        local_hub::end(agent).await;
         hub.stop().await?;
         ensure!(checked.ok, "the hunt is not as it should be: the line above says how");
         return Ok(());

@@ -4,11 +4,11 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use loadtest::{ApiClient, Target};
 use tempfile::TempDir;
 use tokio::{
@@ -40,10 +40,17 @@ pub(crate) struct LocalHub {
 }
 
 impl LocalHub {
-    /// With new keys, on ports that are free.
+    /// With new keys, on the usual ports where they are free, else on others.
     pub(crate) async fn start() -> anyhow::Result<Self> {
+        match Self::start_on(free_ports(true)?).await {
+            // Between the look and the start somebody else may have taken a port.
+            Err(error) if error.is::<Ended>() => Self::start_on(free_ports(false)?).await,
+            started => started,
+        }
+    }
+
+    async fn start_on((agents, people): (u16, u16)) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("swoop-").tempdir().context("no temporary directory")?;
-        let (agents, people) = free_ports()?;
         let file = dir.path().join("server.yaml");
         let wishes = Wishes {
             server_urls: vec![format!("https://127.0.0.1:{agents}/")],
@@ -58,7 +65,7 @@ impl LocalHub {
         let gui = SocketAddr::from((Ipv4Addr::LOCALHOST, people));
         let mut child = own(&file, &["frontend"])?.spawn().context("the hub's process could not be started")?;
         let pid = child.id().context("the hub's process has ended")?;
-        wait_for(gui, &mut child).await?;
+        wait_for(&config, &mut child).await?;
         Ok(Self { dir, file, config, gui, child, pid })
     }
 
@@ -112,8 +119,16 @@ impl LocalHub {
     }
 }
 
+/// Ends a child in order; one that does not end is killed.
+pub(crate) async fn end(mut child: Child) {
+    if let Some(pid) = child.id() {
+        terminate(pid);
+        let _ = tokio::time::timeout(PATIENCE, child.wait()).await;
+    }
+}
+
 /// Asks a process to stop.
-pub(crate) fn terminate(pid: u32) {
+fn terminate(pid: u32) {
     use rustix::process::{Pid, Signal, kill_process};
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::TERM);
@@ -152,14 +167,21 @@ fn own(config: &Path, arguments: &[&str]) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-async fn wait_for(gui: SocketAddr, hub: &mut Child) -> anyhow::Result<()> {
+/// The hub's process is no more.
+#[derive(Debug, thiserror::Error)]
+#[error("the hub ended with {0} before it was ready: what it said stands above")]
+struct Ended(ExitStatus);
+
+/// Ready is a hub that lets in by a token of its own datastore: another may be at the same address.
+async fn wait_for(config: &Config, hub: &mut Child) -> anyhow::Result<()> {
+    let gui = config.hub()?.gui_bind;
     let ready = async {
         loop {
-            if TcpStream::connect(gui).await.is_ok() {
+            if TcpStream::connect(gui).await.is_ok() && log_in(config).await.is_ok() {
                 return Ok(());
             }
             if let Some(status) = hub.try_wait()? {
-                bail!("the hub ended with {status} before it was ready: what it said stands above");
+                return Err(Ended(status).into());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -167,11 +189,15 @@ async fn wait_for(gui: SocketAddr, hub: &mut Child) -> anyhow::Result<()> {
     tokio::time::timeout(PATIENCE, ready).await.context("the hub was not ready in time")?
 }
 
-/// The usual two ports where they are free, others where not.
-fn free_ports() -> anyhow::Result<(u16, u16)> {
-    let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+/// Two ports that are free; `usual`: the usual ones where they are.
+fn free_ports(usual: bool) -> anyhow::Result<(u16, u16)> {
+    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port");
+    let bind = |port: u16| match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(socket) if usual => Ok(socket),
+        _ => any(),
+    };
     // Held together, so that they are different.
-    let agents = bind(config::FRONTEND_PORT).or_else(|_| bind(0)).context("no free port")?;
-    let people = bind(config::GUI_PORT).or_else(|_| bind(0)).context("no free port")?;
+    let agents = bind(config::FRONTEND_PORT)?;
+    let people = bind(config::GUI_PORT)?;
     Ok((agents.local_addr()?.port(), people.local_addr()?.port()))
 }

@@ -49,7 +49,7 @@ async fn check(app: &App, request: &mut Request, api: bool) -> Result<(), Failur
             StatusCode::FORBIDDEN,
             "host",
             format!("This hub does not answer to the name {:?}.", clip(host.host())),
-            "Open it by its IP address or as localhost, or add the name to the GUI section of the hub's configuration.",
+            "Open it by its IP address or as localhost, or say the name in GUI.public_url of the hub's configuration.",
         ));
     }
     if !api {
