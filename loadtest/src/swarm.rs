@@ -290,7 +290,8 @@ impl Answers {
         Ok(match shared.plan.engine {
             Engine::Stub => Self::Stub { rows: shared.plan.rows, flows: HashMap::new() },
             Engine::Vql => {
-                let config = FlowsConfig { max_running: 2, ..FlowsConfig::default() };
+                // Thousands of threads come and go here: a smaller stack is reserved and given back sooner.
+                let config = FlowsConfig { max_running: 2, stack_bytes: 4 << 20, ..FlowsConfig::default() };
                 let (flows, announced) = Flows::open(config, endpoint::registry(member))?;
                 Self::Engine { flows, announced }
             }
