@@ -189,6 +189,7 @@ impl Config {
                 heartbeat_ms: HEARTBEAT_MS,
                 shards: 0,
                 filestore: Some(datastore.filestore_directory.clone()),
+                endpoint: Some(agent::registry()),
             }),
             (client, datastore, frontend, ca) => {
                 let sections = [

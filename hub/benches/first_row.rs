@@ -95,6 +95,7 @@ fn open(datastore: &Path) -> Hub {
         heartbeat_ms: 30_000,
         shards: 2,
         filestore: None,
+        endpoint: None,
     })
     .unwrap()
 }

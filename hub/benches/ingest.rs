@@ -157,6 +157,7 @@ fn open(datastore: &Path) -> Hub {
     Hub::open(Config {
         datastore: datastore.into(),
         filestore: None,
+        endpoint: None,
         frontend_bind: bind,
         gui_bind: bind,
         nonce: "nonce".into(),

@@ -1,11 +1,11 @@
 //! The artifacts that can be collected: those embedded in the program, and the deployment's own from
 //! `artifacts/custom/*.yaml`.
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fmt, fs, io, path::Path, sync::Arc};
 
 use protocol::api::{ArtifactParameter, ArtifactSummary};
 use rust_embed::RustEmbed;
-use vql::artifact::Artifact;
+use vql::{Registry, artifact::Artifact};
 
 use crate::store::Paths;
 
@@ -19,15 +19,21 @@ const MAX_DEFINITION: u64 = 4 << 20;
 #[folder = "../artifacts"]
 struct Embedded;
 
-#[derive(Debug)]
 pub(crate) struct Artifacts {
     by_name: BTreeMap<String, Arc<Artifact>>,
+    endpoint: Option<Arc<Registry>>,
+}
+
+impl fmt::Debug for Artifacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.by_name.keys()).finish()
+    }
 }
 
 impl Artifacts {
     /// All artifacts. One that cannot be used is logged and left out; the deployment's own come before ours.
     pub(crate) fn load(paths: &Paths) -> Self {
-        let mut artifacts = Self { by_name: BTreeMap::new() };
+        let mut artifacts = Self { by_name: BTreeMap::new(), endpoint: None };
         for file in Embedded::iter().filter(|file| file.ends_with(".yaml")) {
             let Some(content) = Embedded::get(&file) else { continue };
             artifacts.add(&file, &String::from_utf8_lossy(&content.data));
@@ -71,6 +77,15 @@ impl Artifacts {
             }
             Err(error) => tracing::error!(file, %error, "the artifact cannot be used"),
         }
+    }
+
+    /// Typed queries are held against what endpoints know.
+    pub(crate) fn with_endpoint(self, endpoint: Option<Arc<Registry>>) -> Self {
+        Self { endpoint, ..self }
+    }
+
+    pub(crate) fn endpoint(&self) -> Option<&Registry> {
+        self.endpoint.as_deref()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Artifact>> {

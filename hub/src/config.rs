@@ -1,6 +1,6 @@
 //! What a hub is started with. Checked by whoever reads the configuration file; the hub trusts it.
 
-use std::{fmt, net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 /// The settings of one hub.
 pub struct Config {
@@ -23,6 +23,9 @@ pub struct Config {
     pub shards: usize,
     /// Where uploaded files go, which may be large; None: into the datastore.
     pub filestore: Option<PathBuf>,
+    /// What the endpoints' VQL knows. Typed queries that name anything else are refused; None: they are sent as they
+    /// are.
+    pub endpoint: Option<Arc<vql::Registry>>,
 }
 
 impl fmt::Debug for Config {

@@ -13,6 +13,7 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vql::{
+    Registry,
     artifact::{Artifact, Kind, Resources},
     diagnostic::{Diagnostic, Severity},
 };
@@ -106,7 +107,7 @@ pub(crate) fn compile(artifacts: &Artifacts, collection: &Collection) -> Result<
             let typed = request.parameters.get("Command").filter(|_| artifact.name == Collection::QUERY_ARTIFACT);
             let query = match typed {
                 Some(query) => {
-                    check_query(query)?;
+                    check_query(query, artifacts.endpoint())?;
                     query.clone()
                 }
                 None => format!("{imported}{}", source.script),
@@ -194,11 +195,21 @@ fn check_limits(limits: &Limits) -> Result<(), HubError> {
     Err(plain(wrong.into()))
 }
 
-fn check_query(query: &str) -> Result<(), HubError> {
-    let diagnostics = vql::syntax::parse(query).diagnostics;
-    let Some(first) = diagnostics.iter().find(|diagnostic| diagnostic.is_error()) else { return Ok(()) };
+/// What is wrong with a typed query. One that names what no endpoint knows would end everywhere without an error that shows:
+/// the person who typed it is told, not ten thousand logs.
+fn check_query(query: &str, endpoint: Option<&Registry>) -> Result<(), HubError> {
+    let parsed = vql::syntax::parse(query);
+    let mut diagnostics = parsed.diagnostics;
+    let mut first = diagnostics.iter().position(Diagnostic::is_error);
+    let mut what = "the query cannot be parsed";
+    if let (None, Some(endpoint)) = (first, endpoint) {
+        first = Some(diagnostics.len());
+        what = "endpoints would not understand the query";
+        diagnostics.extend(vql::names::check(&parsed.script, endpoint, ["Command"]));
+    }
+    let Some(first) = first.and_then(|first| diagnostics.get(first)) else { return Ok(()) };
     Err(HubError::Invalid {
-        message: format!("the query cannot be parsed: {}", first.message),
+        message: format!("{what}: {}", first.message),
         hint: first.hint.clone(),
         diagnostics: diagnostics.iter().map(shown).collect(),
     })
@@ -229,6 +240,24 @@ mod tests {
 
     use super::*;
     use crate::store::Paths;
+
+    #[test]
+    fn a_typed_query_that_no_endpoint_can_answer_is_refused_with_its_places() {
+        let endpoint = Some(Arc::new(Registry::core()));
+        let artifacts = Artifacts::load(&Paths::new("/nowhere".into())).with_endpoint(endpoint);
+        let compiled = |query: &str| compile(&artifacts, &Collection::of_query(query));
+        assert!(compiled("LET f(x) = x + 1 SELECT f(x=_value) FROM range(end=3) WHERE Command").is_ok());
+        let Err(HubError::Invalid { message, hint, diagnostics }) =
+            compiled("SELECT format(fmt='%v') FROM rang(end=3)")
+        else {
+            panic!("it names a plugin and an argument that are not there")
+        };
+        assert_eq!(message, "endpoints would not understand the query: there is no plugin `rang` here");
+        assert_eq!(hint.as_deref(), Some("did you mean `range`?"));
+        assert!(diagnostics.iter().any(|d| d.code == "V0203"), "{diagnostics:?}");
+        let unchecked = Artifacts::load(&Paths::new("/nowhere".into()));
+        assert!(compile(&unchecked, &Collection::of_query("SELECT * FROM rang()")).is_ok());
+    }
 
     #[test]
     fn a_query_is_compiled_or_shown_where_it_is_wrong() {

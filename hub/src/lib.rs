@@ -115,7 +115,7 @@ impl Hub {
         };
         let store = Store::open(config.datastore.clone(), config.filestore.clone(), shards)?;
         let paths = store.paths.clone();
-        let artifacts = Artifacts::load(&paths);
+        let artifacts = Artifacts::load(&paths).with_endpoint(config.endpoint.clone());
         let interrogation = Self::compile_interrogation(&artifacts);
         let audit = Journal::open(&paths.audit(), |_| {}).map_err(|source| OpenError::Io {
             path: paths.audit(),

@@ -43,6 +43,7 @@ fn open(directory: &Path) -> Hub {
         heartbeat_ms: 1000,
         shards: 2,
         filestore: None,
+        endpoint: None,
     })
     .unwrap()
 }

@@ -49,6 +49,7 @@ impl House {
             heartbeat_ms,
             shards: 2,
             filestore: None,
+            endpoint: None,
         })
         .unwrap();
         let shutdown = CancellationToken::new();

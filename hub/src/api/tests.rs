@@ -94,6 +94,7 @@ fn hub(folder: &std::path::Path) -> Hub {
         heartbeat_ms: 30_000,
         shards: 2,
         filestore: None,
+        endpoint: None,
     })
     .unwrap()
 }
