@@ -7,11 +7,11 @@ pub(crate) mod paths;
 pub(crate) mod result_set;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -155,14 +155,17 @@ impl Staged {
 #[derive(Debug, Default)]
 pub(crate) struct Durable {
     files: Vec<File>,
+    /// Beyond those, by device: one file stands for all that are on its file system.
+    systems: BTreeMap<u64, File>,
     directories: BTreeSet<PathBuf>,
 }
 
 impl Durable {
     pub(crate) fn file(&mut self, file: &File) -> io::Result<()> {
-        // Past that many, one of them stands for all.
-        if self.files.len() <= FLUSH_ALL {
+        if self.files.len() <= FLUSH_ALL || cfg!(not(target_os = "linux")) {
             self.files.push(file.try_clone()?);
+        } else if let Entry::Vacant(place) = self.systems.entry(file.metadata()?.dev()) {
+            place.insert(file.try_clone()?);
         }
         Ok(())
     }
@@ -187,12 +190,10 @@ impl Durable {
     pub(crate) fn flush(self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         if self.files.len() + self.directories.len() > FLUSH_ALL {
-            let any = match (self.files.first(), self.directories.first()) {
-                (Some(file), _) => file.try_clone()?,
-                (None, Some(directory)) => File::open(directory)?,
-                (None, None) => return Ok(()),
-            };
-            return Ok(rustix::fs::syncfs(&any)?);
+            for system in self.into_systems()?.values() {
+                rustix::fs::syncfs(system)?;
+            }
+            return Ok(());
         }
         for file in &self.files {
             file.sync_data()?;
@@ -201,6 +202,20 @@ impl Durable {
             File::open(directory)?.sync_all()?;
         }
         Ok(())
+    }
+
+    /// A file on each of the file systems, by device: uploads may lie on another than the rows.
+    fn into_systems(self) -> io::Result<BTreeMap<u64, File>> {
+        let mut systems = self.systems;
+        for file in self.files {
+            systems.entry(file.metadata()?.dev()).or_insert(file);
+        }
+        for directory in &self.directories {
+            if let Entry::Vacant(place) = systems.entry(fs::metadata(directory)?.dev()) {
+                place.insert(File::open(directory)?);
+            }
+        }
+        Ok(systems)
     }
 }
 
@@ -277,6 +292,27 @@ mod tests {
             journal.append(b"{\"a\":4}\n").unwrap();
             assert!(fs::read_to_string(&path).unwrap().lines().all(|l| l.starts_with('{') && l.ends_with('}')));
         }
+    }
+
+    #[test]
+    fn a_flush_of_everything_reaches_each_file_system() {
+        let here = tempfile::tempdir().unwrap();
+        // Another file system, where there is one.
+        let there = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let (first, last) = (File::create(here.path().join("a")).unwrap(), File::create(there.path().join("b")).unwrap());
+        let expected = BTreeSet::from([&first, &last].map(|file| file.metadata().unwrap().dev()));
+        let mut durable = Durable::default();
+        for _ in 0..2 * FLUSH_ALL {
+            durable.file(&first).unwrap();
+        }
+        durable.file(&last).unwrap();
+        assert!(durable.files.len() <= FLUSH_ALL + 1);
+        assert_eq!(durable.into_systems().unwrap().into_keys().collect::<BTreeSet<u64>>(), expected);
+
+        let mut durable = Durable::default();
+        durable.file(&first).unwrap();
+        durable.directory_of(&there.path().join("b")).unwrap();
+        assert_eq!(durable.into_systems().unwrap().into_keys().collect::<BTreeSet<u64>>(), expected);
     }
 
     #[test]
