@@ -68,7 +68,8 @@ impl Shard {
             if !work.stepped {
                 continue;
             }
-            promise |= work.progress.state.is_final() || work.progress.state == FlowState::Queued;
+            let progress = &work.progress;
+            promise |= progress.state.is_final() || progress.state == FlowState::Queued || progress.cancel.is_some();
             match &mut work.head {
                 Head::Hunt(hunt) => {
                     let (hunt, lines) = steps.entry(hunt.id()).or_insert_with(|| (Arc::clone(hunt), Vec::new()));
@@ -83,6 +84,8 @@ impl Shard {
                 }
             }
         }
+        // A record that is moved into its place before it is on disk can leave none there.
+        promise |= !staged.is_empty();
         if promise {
             durable.flush()?;
         }
