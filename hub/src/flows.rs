@@ -313,7 +313,7 @@ pub(crate) fn set_paths(paths: &Paths, home: Home, request: &Compiled, stream: S
 }
 
 /// What is known of an upload, as it stands beside it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct UploadRecord {
     pub(crate) name: String,
     pub(crate) size: Option<u64>,
@@ -336,15 +336,25 @@ pub(crate) fn uploads(paths: &Paths, client: ClientId, flow: FlowId) -> io::Resu
     Ok(found)
 }
 
+/// One that is damaged is as one that was never written: the agent sends the file's name and end again.
+pub(crate) fn upload_record(paths: &Paths, client: ClientId, flow: FlowId, number: u32) -> io::Result<UploadRecord> {
+    match read_record::<UploadRecord>(&paths.upload_record(client, flow, number)) {
+        Ok(record) => Ok(record.unwrap_or_default()),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            tracing::error!(%client, %flow, number, %error, "the record of an upload cannot be read");
+            Ok(UploadRecord::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
 pub(crate) fn upload(paths: &Paths, client: ClientId, flow: FlowId, number: u32) -> io::Result<Option<UploadSummary>> {
     let stored = match fs::metadata(paths.upload(client, flow, number)) {
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let record = read_record::<UploadRecord>(&paths.upload_record(client, flow, number))?;
-    let UploadRecord { name, size, sha256 } =
-        record.unwrap_or(UploadRecord { name: String::new(), size: None, sha256: None });
+    let UploadRecord { name, size, sha256 } = upload_record(paths, client, flow, number)?;
     Ok(Some(UploadSummary { upload: number, name, stored, size, sha256 }))
 }
 
@@ -389,5 +399,17 @@ mod tests {
         let read = flows.find(&paths, client, flow_id).unwrap().unwrap();
         assert_eq!((read.tail(StreamId(0)).rows, &read.progress), (3, &flow.progress));
         assert!(flows.find(&paths, client, FlowId::new(1, 1)).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_damaged_record_of_an_upload_is_as_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths::new(directory.path().into());
+        let (client, flow) = (ClientId(1), FlowId::new(5, 5));
+        fs::create_dir_all(paths.uploads(client, flow)).unwrap();
+        fs::write(paths.upload(client, flow, 0), "abc").unwrap();
+        fs::write(paths.upload_record(client, flow, 0), "{").unwrap();
+        let found = uploads(&paths, client, flow).unwrap();
+        assert_eq!((found.len(), found[0].stored, &found[0].sha256), (1, 3, &None));
     }
 }

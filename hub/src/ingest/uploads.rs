@@ -20,7 +20,7 @@ use crate::{
     clients::clip,
     flows::{self, UploadRecord},
     sessions::Live,
-    store::{create_directory, read_record},
+    store::create_directory,
 };
 
 /// The longest name that is kept of an uploaded file.
@@ -126,7 +126,7 @@ impl Shard {
                 let path = paths.upload(client, flow, number);
                 let new = !path.exists();
                 let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-                let record = read_record::<UploadRecord>(&paths.upload_record(client, flow, number))?;
+                let record = flows::upload_record(paths, client, flow, number)?;
                 let mut hasher = Sha256::new();
                 let mut stored = 0;
                 let mut buffer = vec![0; 256 << 10];
@@ -138,7 +138,6 @@ impl Shard {
                     hasher.update(&buffer[..read]);
                     stored += read as u64;
                 }
-                let record = record.unwrap_or(UploadRecord { name: String::new(), size: None, sha256: None });
                 Ok(place.insert(OpenUpload { file, new, stored, hasher, record, stale: false, again: false }))
             }
         }
