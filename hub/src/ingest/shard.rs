@@ -145,6 +145,7 @@ impl Group {
             || self.since.is_some_and(|since| since.elapsed() >= patience)
             || self.sets.len() + self.flows.len() + self.clients.len() >= GROUP_FILES * 4
             || self.sets.len() >= GROUP_FILES
+            || self.uploads.len() >= GROUP_FILES
     }
 
     /// The agent need not keep the flow: it is over here, or was never known.
@@ -188,7 +189,6 @@ impl Shard {
             if stop {
                 return;
             }
-            self.close_unused();
         }
     }
 
@@ -196,6 +196,7 @@ impl Shard {
         let start = Instant::now();
         self.commit(group);
         self.patience = start.elapsed().clamp(GROUP_TIME, LONGEST_GROUP_TIME);
+        self.close_unused();
     }
 
     /// An error is the disk's, and makes the whole group fail.
