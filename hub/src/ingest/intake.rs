@@ -7,7 +7,11 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex};
-use protocol::{ClientId, FlowId, message::ToHub};
+use protocol::{
+    ClientId, FlowId,
+    collection::{FlowState, StreamId},
+    message::ToHub,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{hunts::Hunt, sessions::Live};
@@ -113,8 +117,52 @@ impl Intake {
 fn size(message: &ToHub) -> usize {
     match message {
         ToHub::Rows(batch) => batch.data.len(),
-        ToHub::Upload(chunk) => chunk.data.len() + chunk.name.len(),
-        ToHub::FlowEnded(end) => end.rows.len() * 16,
+        ToHub::Upload(chunk) => {
+            chunk.data.len() + chunk.name.len() + chunk.end.as_ref().map_or(0, |end| end.sha256.len())
+        }
+        ToHub::FlowEnded(end) => {
+            let text = match &end.state {
+                FlowState::Failed { reason } | FlowState::Cancelled { reason } | FlowState::Lost { reason } => reason.len(),
+                FlowState::Truncated { limit } => limit.len(),
+                _ => 0,
+            };
+            text + end.rows.len() * size_of::<(StreamId, u64)>()
+        }
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bytes::Bytes;
+    use protocol::{
+        collection::{FlowCost, FlowEnd},
+        message::{UploadChunk, UploadEnd},
+    };
+
+    use super::*;
+
+    #[test]
+    fn whatever_is_long_in_a_message_takes_room() {
+        let (flow_id, long) = (FlowId::new(1, 1), 1 << 20);
+        let text = || "x".repeat(long);
+        let end = |state, rows| ToHub::FlowEnded(FlowEnd { flow_id, state, rows, uploads: 0, cost: FlowCost::default() });
+        let chunk = |name, data, sha256| {
+            let end = Some(UploadEnd { size: 0, sha256 });
+            ToHub::Upload(UploadChunk { flow_id, upload: 0, name, offset: 0, data, end })
+        };
+        for message in [
+            end(FlowState::Failed { reason: text() }, vec![]),
+            end(FlowState::Cancelled { reason: text() }, vec![]),
+            end(FlowState::Lost { reason: text() }, vec![]),
+            end(FlowState::Truncated { limit: text() }, vec![]),
+            end(FlowState::Finished, vec![(StreamId(0), 1); long / 8]),
+            chunk(text(), Bytes::new(), String::new()),
+            chunk(String::new(), text().into(), String::new()),
+            chunk(String::new(), Bytes::new(), text()),
+        ] {
+            assert!(size(&message) >= long);
+        }
     }
 }
