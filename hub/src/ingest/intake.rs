@@ -122,7 +122,9 @@ fn size(message: &ToHub) -> usize {
         }
         ToHub::FlowEnded(end) => {
             let text = match &end.state {
-                FlowState::Failed { reason } | FlowState::Cancelled { reason } | FlowState::Lost { reason } => reason.len(),
+                FlowState::Failed { reason } | FlowState::Cancelled { reason } | FlowState::Lost { reason } => {
+                    reason.len()
+                }
                 FlowState::Truncated { limit } => limit.len(),
                 _ => 0,
             };
@@ -147,7 +149,8 @@ mod tests {
     fn whatever_is_long_in_a_message_takes_room() {
         let (flow_id, long) = (FlowId::new(1, 1), 1 << 20);
         let text = || "x".repeat(long);
-        let end = |state, rows| ToHub::FlowEnded(FlowEnd { flow_id, state, rows, uploads: 0, cost: FlowCost::default() });
+        let end =
+            |state, rows| ToHub::FlowEnded(FlowEnd { flow_id, state, rows, uploads: 0, cost: FlowCost::default() });
         let chunk = |name, data, sha256| {
             let end = Some(UploadEnd { size: 0, sha256 });
             ToHub::Upload(UploadChunk { flow_id, upload: 0, name, offset: 0, data, end })

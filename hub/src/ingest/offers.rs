@@ -206,6 +206,8 @@ impl Shard {
         if self.hub.sessions.is_live(client) {
             return Ok(());
         }
+        // It says them again.
+        self.ends.retain(|(of, _), _| *of != client);
         let mut keys: Vec<Key> = Vec::new();
         for flow in self.hub.flows.active(client) {
             keys.push((client, flow.head.flow_id));

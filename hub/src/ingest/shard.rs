@@ -60,11 +60,19 @@ pub(crate) struct Shard {
     pub(super) sets: HashMap<SetKey, OpenSet>,
     pub(super) uploads: HashMap<(ClientId, FlowId, u32), OpenUpload>,
     /// Ends that came before the rows that they count.
-    ends: HashMap<Key, FlowEnd>,
+    pub(super) ends: HashMap<Key, Waiting>,
     decoder: Decoder,
     turn: u64,
     /// How long a group is worked on.
     patience: Duration,
+}
+
+/// An end that waits for what it counts.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    end: FlowEnd,
+    /// So many of its uploads are whole, and need not be looked at again.
+    whole: u32,
 }
 
 #[derive(Debug)]
@@ -217,7 +225,13 @@ impl Shard {
                         group.bytes += chunk.data.len();
                         self.upload(group, &live, &chunk)
                     }
-                    ToHub::FlowEnded(end) => self.ended(group, &live, end),
+                    ToHub::FlowEnded(mut end) => {
+                        // It may have to wait: what is too much goes now.
+                        end.state = plain_end(end.state);
+                        end.rows.truncate(StreamId::MAX_SOURCES + 1);
+                        end.rows.shrink_to_fit();
+                        self.ended(group, &live, Waiting { end, whole: 0 })
+                    }
                     // Let through by nobody: see Hub::received.
                     ToHub::Hello(_)
                     | ToHub::Enrol { .. }
@@ -398,10 +412,7 @@ impl Shard {
         }
         match bad {
             Some(reason) => self.fail_flow(group, live, flow, reason),
-            None => match self.ends.remove(&key) {
-                Some(end) => self.ended(group, live, end),
-                None => Ok(()),
-            },
+            None => self.retry_end(group, live, flow),
         }
     }
 
@@ -418,7 +429,8 @@ impl Shard {
     }
 
     /// The end is recorded once all that it counts is stored; until then it waits for the rest.
-    pub(super) fn ended(&mut self, group: &mut Group, live: &Arc<Live>, end: FlowEnd) -> Outcome {
+    pub(super) fn ended(&mut self, group: &mut Group, live: &Arc<Live>, waiting: Waiting) -> Outcome {
+        let Waiting { end, mut whole } = waiting;
         let (client, flow) = (live.client, end.flow_id);
         let key = (client, flow);
         let Some(work) = self.work(group, key)? else {
@@ -433,7 +445,7 @@ impl Shard {
         let request = Arc::clone(work.request());
         let home = Home::of(client, flow);
         let mut complete = true;
-        for &(stream, rows) in end.rows.iter().take(StreamId::MAX_SOURCES + 1) {
+        for &(stream, rows) in &end.rows {
             if rows == 0 {
                 continue;
             }
@@ -450,27 +462,28 @@ impl Shard {
                 group.stored.insert((client, flow, stream), Arc::clone(live));
             }
         }
-        if complete && let Some((upload, offset)) = self.missing_upload(client, flow, end.uploads)? {
+        if complete && let Some((upload, offset)) = self.missing_upload(client, flow, whole..end.uploads)? {
             complete = false;
+            whole = upload;
             let missing = ToAgent::UploadStored { flow_id: flow, upload, offset, done: false };
             group.replies.push((Arc::clone(live), missing));
         }
         if !complete {
-            self.ends.insert(key, end);
+            self.ends.insert(key, Waiting { end, whole });
             return Ok(());
         }
         if let Some(work) = group.flows.get_mut(&key) {
             work.progress.cost = end.cost;
-            work.enter(plain_end(end.state));
+            work.enter(end.state);
         }
         group.replies.push((Arc::clone(live), ToAgent::EndStored { flow_id: flow }));
         Ok(())
     }
 
-    /// Looks again at an end that waited for an upload.
+    /// Looks again at an end that waited.
     pub(super) fn retry_end(&mut self, group: &mut Group, live: &Arc<Live>, flow: FlowId) -> Outcome {
         match self.ends.remove(&(live.client, flow)) {
-            Some(end) => self.ended(group, live, end),
+            Some(waiting) => self.ended(group, live, waiting),
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@ use std::{
     collections::hash_map::Entry,
     fs::{File, OpenOptions},
     io::{self, Read},
+    ops::Range,
     os::unix::fs::FileExt,
     sync::Arc,
 };
@@ -143,14 +144,14 @@ impl Shard {
         }
     }
 
-    /// The first of a flow's uploads that is not whole, and how far it is.
+    /// The first of these uploads of a flow that is not whole, and how far it is.
     pub(super) fn missing_upload(
         &self,
         client: ClientId,
         flow: FlowId,
-        uploads: u32,
+        uploads: Range<u32>,
     ) -> io::Result<Option<(u32, u64)>> {
-        for number in 0..uploads.min(MAX_UPLOADS) {
+        for number in uploads.start..uploads.end.min(MAX_UPLOADS) {
             let (stored, done) = match self.uploads.get(&(client, flow, number)) {
                 Some(open) => (open.stored, open.is_done()),
                 None => flows::upload(&self.hub.store.paths, client, flow, number)?

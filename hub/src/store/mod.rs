@@ -299,7 +299,8 @@ mod tests {
         let here = tempfile::tempdir().unwrap();
         // Another file system, where there is one.
         let there = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let (first, last) = (File::create(here.path().join("a")).unwrap(), File::create(there.path().join("b")).unwrap());
+        let (first, last) =
+            (File::create(here.path().join("a")).unwrap(), File::create(there.path().join("b")).unwrap());
         let expected = BTreeSet::from([&first, &last].map(|file| file.metadata().unwrap().dev()));
         let mut durable = Durable::default();
         for _ in 0..2 * FLUSH_ALL {
