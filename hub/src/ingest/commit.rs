@@ -48,7 +48,9 @@ impl Shard {
         for key in &group.uploads {
             let Some(upload) = self.uploads.get_mut(key) else { continue };
             let (client, flow, number) = *key;
-            durable.file(&upload.file)?;
+            if let Some(file) = &upload.file {
+                durable.file(file)?;
+            }
             if upload.new {
                 durable.directories_of(&paths.upload(client, flow, number))?;
             }

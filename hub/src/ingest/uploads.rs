@@ -28,13 +28,16 @@ use crate::{
 const MAX_NAME: usize = 4096;
 /// Uploads of one flow.
 const MAX_UPLOADS: u32 = 1_000_000;
-/// Uploads that stay open.
+/// Uploads whose files stay open.
 const OPEN_UPLOADS: usize = 64;
+/// Uploads whose hash so far stays in memory: what is forgotten has to be read again from its start.
+const KNOWN_UPLOADS: usize = 16 << 10;
 
 /// An upload under way.
 #[derive(Debug)]
 pub(super) struct OpenUpload {
-    pub(super) file: File,
+    /// None while it is closed.
+    pub(super) file: Option<File>,
     /// Its directory entries are not yet flushed.
     pub(super) new: bool,
     pub(super) stored: u64,
@@ -71,6 +74,7 @@ impl Shard {
         }
         let key = (client, flow, chunk.upload);
         let upload = self.open_upload(key)?;
+        let Some(file) = &upload.file else { return Err(io::Error::other("an upload was not opened")) };
         let end = chunk.offset.saturating_add(chunk.data.len() as u64);
         let mut bad = None;
         if !upload.is_done() && chunk.offset <= upload.stored {
@@ -82,7 +86,7 @@ impl Shard {
                 bad = Some(format!("an upload is longer than the {max_bytes} bytes that the flow may send"));
             } else if end > upload.stored {
                 let fresh = &chunk.data[(upload.stored - chunk.offset) as usize..];
-                upload.file.write_all_at(fresh, upload.stored)?;
+                file.write_all_at(fresh, upload.stored)?;
                 upload.hasher.update(fresh);
                 upload.stored = end;
             }
@@ -99,7 +103,7 @@ impl Shard {
                     bad = Some(format!("upload {} does not have the hash that the agent says", chunk.upload));
                 } else {
                     // What was stored before a crash of this machine may be torn: once more from the start.
-                    upload.file.set_len(0)?;
+                    file.set_len(0)?;
                     upload.hasher = Sha256::new();
                     upload.stored = 0;
                     upload.again = true;
@@ -119,19 +123,29 @@ impl Shard {
 
     fn open_upload(&mut self, key: (ClientId, FlowId, u32)) -> io::Result<&mut OpenUpload> {
         let (client, flow, number) = key;
+        let paths = &self.hub.store.paths;
+        let path = paths.upload(client, flow, number);
         match self.uploads.entry(key) {
-            Entry::Occupied(place) => Ok(place.into_mut()),
+            Entry::Occupied(place) => {
+                let upload = place.into_mut();
+                if upload.file.is_none() {
+                    upload.file = Some(OpenOptions::new().read(true).write(true).open(path)?);
+                }
+                Ok(upload)
+            }
             Entry::Vacant(place) => {
-                let paths = &self.hub.store.paths;
                 create_directory(&paths.uploads(client, flow))?;
-                let path = paths.upload(client, flow, number);
                 let new = !path.exists();
                 let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
                 let record = flows::upload_record(paths, client, flow, number)?;
                 let mut hasher = Sha256::new();
                 let mut stored = 0;
+                if record.sha256.is_some() {
+                    // It is whole: nothing more is hashed.
+                    stored = file.metadata()?.len();
+                }
                 let mut buffer = vec![0; 256 << 10];
-                loop {
+                while record.sha256.is_none() {
                     let read = file.read(&mut buffer)?;
                     if read == 0 {
                         break;
@@ -139,7 +153,7 @@ impl Shard {
                     hasher.update(&buffer[..read]);
                     stored += read as u64;
                 }
-                Ok(place.insert(OpenUpload { file, new, stored, hasher, record, stale: false, again: false }))
+                Ok(place.insert(OpenUpload { file: Some(file), new, stored, hasher, record, stale: false, again: false }))
             }
         }
     }
@@ -167,8 +181,13 @@ impl Shard {
     /// Closes what is done with.
     pub(super) fn close_uploads(&mut self) {
         self.uploads.retain(|_, upload| !upload.is_done());
-        if self.uploads.len() > OPEN_UPLOADS {
+        if self.uploads.len() > KNOWN_UPLOADS {
             self.uploads.clear();
+        }
+        if self.uploads.len() > OPEN_UPLOADS {
+            for upload in self.uploads.values_mut() {
+                upload.file = None;
+            }
         }
     }
 }
