@@ -227,7 +227,8 @@ impl Hub {
         let live = inner.sessions.open(client);
         tracing::debug!(%client, transport, %from, new, "session");
         let labels = hello.labels.iter().filter(|_| new).take(MAX_OWN_LABELS).cloned().collect();
-        let task = Task::Connected { live: Arc::clone(&live), flows: hello.flows.clone(), labels };
+        let flows = hello.flows.iter().copied().take(MAX_OWN_FLOWS).collect();
+        let task = Task::Connected { live: Arc::clone(&live), flows, labels };
         if inner.stopping.load(Ordering::Acquire) || !inner.intake(client).push(task) {
             live.end(STOPPING, RETRY_MS);
         }
@@ -284,6 +285,9 @@ const STOPPING: &str = "the hub is shutting down";
 const PERSIST_AT_ONCE: usize = 512;
 /// How long agents wait before they look whether the hub is back.
 const RETRY_MS: u32 = 1000;
+
+/// Flows that an agent may bring along in its hello; of others it hears when they say something.
+const MAX_OWN_FLOWS: usize = 1024;
 
 /// Labels that an agent may bring along in its hello.
 const MAX_OWN_LABELS: usize = 32;

@@ -19,8 +19,9 @@ use crate::{
     store::Home,
 };
 
-/// Flows that one agent may bring along; it would be told to forget the rest when they say something.
-const MAX_FLOWS: usize = 4096;
+/// Uploads of the flows that an agent brings along of which it is told how far they are, those first that are not
+/// whole; of the others it hears when it sends something of them. All of this has to fit into a session's queue.
+const MAX_UPLOADS: usize = 2048;
 
 impl Shard {
     /// Tells the agent how far its flows are here, and gives it what it has not run.
@@ -32,6 +33,10 @@ impl Shard {
         labels: Vec<String>,
     ) -> Outcome {
         let client = live.client;
+        if live.is_ended() && labels.is_empty() {
+            // The next session is told all of it. One that comes and goes quickly costs little.
+            return Ok(());
+        }
         self.hub.flows.load(&self.hub.store.paths, client)?;
         if !labels.is_empty() {
             let change = LabelChange { add: labels, remove: Vec::new() };
@@ -39,9 +44,10 @@ impl Shard {
                 tracing::warn!(%client, %error, "the labels of its configuration were not taken");
             }
         }
-        let has: HashSet<FlowId> = has.iter().copied().take(MAX_FLOWS).collect();
+        let has: HashSet<FlowId> = has.iter().copied().collect();
+        let mut uploads = MAX_UPLOADS;
         for &flow in &has {
-            self.resume(group, live, flow)?;
+            self.resume(group, live, flow, &mut uploads)?;
         }
         for flow in self.hub.flows.active(client) {
             if !has.contains(&flow.head.flow_id) {
@@ -73,8 +79,8 @@ impl Shard {
         Ok(())
     }
 
-    /// What the hub has of a flow that the agent has.
-    fn resume(&mut self, group: &mut Group, live: &Arc<Live>, flow: FlowId) -> Outcome {
+    /// What the hub has of a flow that the agent has; `room` is how many uploads may still be told.
+    fn resume(&mut self, group: &mut Group, live: &Arc<Live>, flow: FlowId, room: &mut usize) -> Outcome {
         let client = live.client;
         if self.work(group, (client, flow))?.is_none() {
             // A participant whose step was lost with the machine's power.
@@ -111,7 +117,11 @@ impl Shard {
                 group.stored.insert((client, flow, stream), Arc::clone(live));
             }
         }
-        for upload in flows::uploads(&self.hub.store.paths, client, flow)? {
+        let mut uploads = flows::uploads(&self.hub.store.paths, client, flow)?;
+        uploads.sort_by_key(|upload| upload.sha256.is_some());
+        uploads.truncate(*room);
+        *room -= uploads.len();
+        for upload in uploads {
             let done = upload.sha256.is_some();
             let (upload, offset) = (upload.upload, upload.stored);
             group.replies.push((Arc::clone(live), ToAgent::UploadStored { flow_id: flow, upload, offset, done }));
