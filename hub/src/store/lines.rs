@@ -9,6 +9,9 @@ use protocol::{
 use serde::de::IgnoredAny;
 use zstd::bulk::Decompressor;
 
+/// Lists and objects within each other in one row. What reads rows gives up at 128, and may wrap them in its own.
+const MAX_DEPTH: usize = 120;
+
 /// Why a batch is not stored. The flow that it belongs to fails with this text.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum BadBatch {
@@ -20,6 +23,8 @@ pub(crate) enum BadBatch {
     Utf8,
     #[error("row {0} is not one JSON object on a line of its own")]
     NotAnObject(u64),
+    #[error("row {0} is nested deeper than {MAX_DEPTH} levels")]
+    TooDeep(u64),
     #[error("a batch announced {announced} rows and holds {held}")]
     Count { announced: u32, held: u64 },
 }
@@ -92,7 +97,11 @@ fn append_lines(
         // A line without its end is a batch that was cut.
         let Some(end) = memchr::memchr(b'\n', rest.as_bytes()) else { return Err(count(held)) };
         let (line, next) = (&rest[..end], &rest[end + 1..]);
-        check(line).map_err(|()| BadBatch::NotAnObject(batch.first_row + held))?;
+        let row = batch.first_row.saturating_add(held);
+        check(line).map_err(|()| BadBatch::NotAnObject(row))?;
+        if is_deep(line) {
+            return Err(BadBatch::TooDeep(row));
+        }
         if held >= skip {
             match tail {
                 None => out.extend_from_slice(&rest.as_bytes()[..=end]),
@@ -111,6 +120,29 @@ fn check(line: &str) -> Result<(), ()> {
         return Err(());
     }
     serde_json::from_str::<IgnoredAny>(line).map(|_| ()).map_err(|_| ())
+}
+
+/// Whether a line of JSON is nested too deep for those who read it.
+fn is_deep(line: &str) -> bool {
+    // Hardly any row opens so many, and then there is nothing to follow.
+    if memchr::memchr2_iter(b'{', b'[', line.as_bytes()).nth(MAX_DEPTH).is_none() {
+        return false;
+    }
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in line.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 /// What a hunt's rows end with: whose they are.
@@ -185,9 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_no_stack_overflow() {
-        let text = format!("{{\"a\":{}{}}}\n", "[".repeat(1 << 20), "]".repeat(1 << 20));
-        let _ = stored(text.as_bytes(), 1, 0);
+    fn rows_that_nobody_could_read_are_refused() {
+        let nested = |levels: usize| format!("{{\"a\":{}{}}}\n", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(stored(nested(1 << 20).as_bytes(), 1, 0), Err(BadBatch::TooDeep(10)));
+        assert_eq!(stored(nested(MAX_DEPTH).as_bytes(), 1, 0), Err(BadBatch::TooDeep(10)));
+        let deepest = nested(MAX_DEPTH - 1);
+        assert_eq!(stored(deepest.as_bytes(), 1, 0).as_ref(), Ok(&deepest));
+        assert!(serde_json::from_str::<serde_json::Value>(&deepest).is_ok());
+        // Many, but not within each other; and text that looks like it.
+        let wide = format!("{{\"a\":[{}0],\"b\":\"\\\"{}\"}}\n", "[],".repeat(1000), "[{".repeat(1000));
+        assert_eq!(stored(wide.as_bytes(), 1, 0).as_ref(), Ok(&wide));
     }
 
     #[test]
