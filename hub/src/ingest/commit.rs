@@ -1,7 +1,11 @@
 //! A group goes to disk: data, index and records first, then what says that flows are over, then memory, and at last
 //! the agents and the views.
 
-use std::{collections::HashMap, io, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use protocol::{ClientId, HuntId, collection::FlowState, message::ToAgent};
 
@@ -221,6 +225,10 @@ impl Shard {
         }
         for key in &group.uploads {
             self.uploads.remove(key);
+        }
+        // Their records are written when the disk works again. At the end there is no later.
+        if !self.hub.stopping.load(Ordering::Acquire) {
+            group.clients.iter().for_each(|client| self.hub.is_dirty(*client));
         }
         for live in group.heard.values() {
             live.end(&format!("the hub could not write to its disk: {error}"), RETRY_MS);
