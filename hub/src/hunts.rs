@@ -599,7 +599,7 @@ fn replay(steps: &mut HashMap<ClientId, Progress>, step: Step, created_us: u64) 
     if step.started_ms.is_some() {
         progress.started_ms = step.started_ms;
     }
-    progress.ended_us = step.answer_us.map(|us| created_us + us);
+    progress.ended_us = step.answer_us.map(|us| created_us.saturating_add(us));
     progress.changed_ms = step.time_ms;
     progress.cost = step.cost.unwrap_or_default();
     progress.cancel = step.cancel;

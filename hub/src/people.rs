@@ -428,7 +428,7 @@ impl Inner {
         if let Some(start) = records.get(first).filter(|_| limit > 0) {
             let shard = self.shard_of(flow.head.client_id);
             let data = File::open(set_paths(&self.store.paths, home, &flow.head.request, stream, shard).data)?;
-            let mut page = Page::new(from - start.first_row, limit);
+            let mut page = Page::new(from.saturating_sub(start.first_row), limit);
             for record in &records[first..] {
                 if page.is_full() {
                     break;

@@ -153,7 +153,15 @@ impl Shard {
                     hasher.update(&buffer[..read]);
                     stored += read as u64;
                 }
-                Ok(place.insert(OpenUpload { file: Some(file), new, stored, hasher, record, stale: false, again: false }))
+                Ok(place.insert(OpenUpload {
+                    file: Some(file),
+                    new,
+                    stored,
+                    hasher,
+                    record,
+                    stale: false,
+                    again: false,
+                }))
             }
         }
     }
