@@ -687,6 +687,52 @@ async fn uploads_are_taken_up_again_and_checked() {
 }
 
 #[tokio::test]
+async fn many_uploads_under_way_at_once_become_whole() {
+    let directory = directory();
+    let hub = open(directory.path());
+    let mut agent = Agent::interrogated(&hub, 1).await;
+    let client = agent.client;
+    let flow_id = hub.start_flow(client, Collection::of_query("SELECT * FROM info()"), "anna").unwrap().flow_id;
+    agent.start().await;
+    const UPLOADS: u32 = 100;
+    let sha256: String = Sha256::digest("one two").iter().map(|byte| format!("{byte:02x}")).collect();
+    for (offset, data, done) in [(0, "one ", false), (4, "two", true)] {
+        for upload in 0..UPLOADS {
+            let end = done.then(|| UploadEnd { size: 7, sha256: sha256.clone() });
+            let chunk = UploadChunk { flow_id, upload, name: "f".into(), offset, data: data.into(), end };
+            agent.say(ToHub::Upload(chunk)).await;
+            let offset = offset + data.len() as u64;
+            assert_eq!(agent.expect().await, ToAgent::UploadStored { flow_id, upload, offset, done });
+        }
+    }
+    // What is whole is said to be, and stays as it is.
+    let again = UploadChunk { flow_id, upload: 7, name: "f".into(), offset: 0, data: "xxx".into(), end: None };
+    agent.say(ToHub::Upload(again)).await;
+    assert_eq!(agent.expect().await, ToAgent::UploadStored { flow_id, upload: 7, offset: 7, done: true });
+    for upload in 0..UPLOADS {
+        assert_eq!(fs::read(hub.flow_upload(client, flow_id, upload).unwrap().1).unwrap(), b"one two");
+    }
+}
+
+#[tokio::test]
+async fn a_flow_with_thousands_of_uploads_comes_back() {
+    let directory = directory();
+    let hub = open(directory.path());
+    let mut agent = Agent::interrogated(&hub, 1).await;
+    let client = agent.client;
+    let flow_id = hub.start_flow(client, Collection::of_query("SELECT * FROM info()"), "anna").unwrap().flow_id;
+    agent.start().await;
+    let uploads = hub.inner.store.paths.uploads(client, flow_id);
+    fs::create_dir_all(&uploads).unwrap();
+    for number in 0..9000 {
+        fs::write(uploads.join(number.to_string()), "").unwrap();
+    }
+    let agent = Agent::connect(&hub, 1, &[flow_id]);
+    settle(&hub, client).await;
+    assert_eq!(agent.session.end_reason(), "", "all that it is told fits into its queue");
+}
+
+#[tokio::test]
 async fn a_second_session_replaces_the_first() {
     let directory = directory();
     let hub = open(directory.path());
