@@ -81,6 +81,19 @@ impl Polls {
         }
     }
 
+    /// Forgets what is left of sessions that the client had before its present one: a client that opens one after the
+    /// other must not fill the memory.
+    fn forget_ended(&self, client: ClientId) {
+        let ended: Vec<String> = {
+            let sessions = self.sessions.lock();
+            let is_ended = |poll: &Poll| poll.client == client && poll.session.ended().is_cancelled();
+            sessions.iter().filter(|(_, poll)| is_ended(poll)).map(|(token, _)| token.clone()).collect()
+        };
+        for token in ended {
+            self.remove(&token);
+        }
+    }
+
     /// Ends the sessions that are no longer heard of.
     pub(super) async fn sweep(self: Arc<Self>, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -120,6 +133,10 @@ pub(super) async fn open(
         Ok(None) => return bad_request("no whole message in the body"),
         Err(error) => return bad_request(error),
     };
+    if let Some(client) = peer.client {
+        // The one that this one ends may still be told so.
+        polls.forget_ended(client);
+    }
     let mut driver = Driver::new(door.hub.clone(), peer);
     let opening = driver.first(first).await;
     let mut frames = BytesMut::new();
