@@ -19,6 +19,9 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{Hub, Outbound, Session, SessionError};
 
+/// A peer must take the answer to its first message in this time.
+const ANSWER: Duration = Duration::from_secs(15);
+
 /// Messages from the agent, in order.
 pub(super) trait Source: Send {
     /// None at the orderly end.
@@ -171,7 +174,9 @@ where
     };
     let opening = driver.first(first).await;
     while let Some(message) = driver.transmit() {
-        sink.send(frame::encode(&message)?).await?;
+        // Who takes no answer may not stay for that.
+        let sent = tokio::time::timeout(ANSWER, sink.send(frame::encode(&message)?)).await;
+        sent.map_err(|_| BrokenOff::Other("the peer does not take the answer to its first message".into()))??;
     }
     let (session, mut outbound) = match opening {
         Ok(Opening::Session(session, outbound)) => (session, outbound),
