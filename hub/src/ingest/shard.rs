@@ -372,11 +372,11 @@ impl Shard {
         let end = batch.first_row.saturating_add(u64::from(batch.rows));
         let mut bad = None;
         let mut added = 0;
+        let splice = matches!(home, Home::Hunt(_)).then(|| RowTail::new(client, flow));
         // Rows that are here are acknowledged again; after a gap the agent is told from where to send.
         if batch.first_row <= tail.rows && tail.rows < end {
             let skip = tail.rows - batch.first_row;
             let rows = (end - tail.rows) as u32;
-            let splice = matches!(home, Home::Hunt(_)).then(|| RowTail::new(client, flow));
             let taken = set.append(client, rows, |out| {
                 let text = decoder.decode(batch)?;
                 lines::append_checked(text, batch, skip, splice.as_ref(), out)
@@ -403,9 +403,13 @@ impl Shard {
                     Head::Hunt(_) => {}
                 }
                 let limits = &request.limits;
+                // What is spliced in is not the agent's.
+                let ours = splice.as_ref().map_or(0, |splice| now.rows.saturating_mul(splice.len() as u64));
                 if work.progress.rows > limits.max_rows {
                     bad = Some(format!("the agent sent more than the {} rows that it may", limits.max_rows));
-                } else if now.bytes > limits.max_bytes.saturating_add(LIMIT_SLACK).saturating_mul(2) {
+                } else if now.bytes.saturating_sub(ours)
+                    > limits.max_bytes.saturating_add(LIMIT_SLACK).saturating_mul(2)
+                {
                     bad = Some(format!("the agent sent far more than the {} bytes that it may", limits.max_bytes));
                 }
             }

@@ -154,6 +154,11 @@ impl RowTail {
         Self(format!(r#","ClientId":"{client}","FlowId":"{flow}"}}"#))
     }
 
+    /// How much longer it makes a row.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Our columns come last: where a query has columns of these names, readers of JSON take the last one.
     fn splice(&self, line: &str, out: &mut Vec<u8>) {
         // Checked before: an object, so there is a closing brace, and whitespace may precede it.
