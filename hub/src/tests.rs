@@ -584,6 +584,8 @@ async fn flows_of_one_client() {
     let mut agent = Agent::connect(&hub, 1, &[]);
     let flow = agent.start().await.flow_id;
     assert_eq!(flow, waits.flow_id);
+    // The news of the offer itself come after the offer.
+    settle(&hub, client).await;
     let mut watch = hub.watch_flow(client, flow).unwrap();
     agent.say(ToHub::FlowStarted { flow_id: flow }).await;
     within(watch.changed()).await.unwrap();
@@ -775,6 +777,33 @@ async fn a_disk_that_refuses_loses_nothing() {
     agent.finish(flow, &[(S0, 3)]).await;
     assert_eq!(hub.status().health, "ok");
     assert_each_once(directory.path(), hunt, &[1], 3);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_nobody_elses_concern() {
+    let directory = directory();
+    let hub = open(directory.path());
+    let inner = &hub.inner;
+    let (mut good, bad) = (Agent::interrogated(&hub, 2).await, Agent::interrogated(&hub, 4).await);
+    let flow_id = hub.start_flow(good.client, Collection::of_query("SELECT * FROM info()"), "anna").unwrap().flow_id;
+    good.start().await;
+    let damaged = FlowId::new(7, 7);
+    fs::create_dir_all(inner.store.paths.flow_record(bad.client, damaged)).unwrap();
+    // A writer of its own, so that both are in one group.
+    let intake = Arc::new(Intake::new());
+    for (client, message) in [
+        (good.client, ToHub::Rows(batch(good.client, flow_id, S0, 0, 3))),
+        (bad.client, ToHub::FlowStarted { flow_id: damaged }),
+    ] {
+        let live = inner.sessions.get(client).unwrap();
+        let room = intake.room(&message).await.unwrap();
+        assert!(intake.push(Task::Message { live, message, room }));
+    }
+    assert!(intake.push(Task::Stop));
+    Shard::new(0, Arc::clone(inner), intake).run();
+    assert_eq!(good.stored().await, 3);
+    assert_eq!(good.session.end_reason(), "");
+    assert!(bad.session.end_reason().contains("could not use a file"), "{}", bad.session.end_reason());
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use crate::{
     clock::now_us,
     flows::Progress,
     hunts::Hunt,
+    sessions::Live,
     store::{Durable, Home, Staged, result_set::Record},
 };
 
@@ -198,6 +199,16 @@ impl Shard {
                 };
                 (!over).then_some(0)
             }
+        }
+    }
+
+    /// A task could not be done; who caused it is sent away to say it again later.
+    pub(super) fn refuse(&self, from: Option<&Live>, error: &io::Error) {
+        let client = from.map(|live| live.client.to_string());
+        tracing::error!(client, %error, "a file could not be used; who needs it is told to come again");
+        self.hub.disk_refuses(error);
+        if let Some(live) = from {
+            live.end(&format!("the hub could not use a file: {error}"), RETRY_MS);
         }
     }
 

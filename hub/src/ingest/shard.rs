@@ -49,7 +49,7 @@ const MAX_REASON: usize = 4000;
 pub(super) type Key = (ClientId, FlowId);
 pub(super) type SetKey = (Home, StreamId);
 
-/// What a writer does that has to end at once.
+/// What a writer does; an error ends the task.
 pub(super) type Outcome = io::Result<()>;
 
 #[derive(Debug)]
@@ -187,8 +187,17 @@ impl Shard {
             let mut stop = false;
             for task in self.intake.take() {
                 stop |= matches!(task, Task::Stop);
+                let from = match &task {
+                    Task::Message { live, .. } | Task::Connected { live, .. } => Some(Arc::clone(live)),
+                    _ => None,
+                };
+                let done = group.done.len();
                 if let Err(error) = self.handle(&mut group, task) {
-                    self.fail(std::mem::take(&mut group), &error);
+                    // Perhaps a file of this client alone: what others said is not to wait for its repair. If it is
+                    // the disk, bringing that to it says so.
+                    group.done.truncate(done);
+                    self.commit_timed(std::mem::take(&mut group));
+                    self.refuse(from.as_deref(), &error);
                 } else if group.is_large(self.patience) {
                     self.commit_timed(std::mem::take(&mut group));
                 }
@@ -207,7 +216,7 @@ impl Shard {
         self.close_unused();
     }
 
-    /// An error is the disk's, and makes the whole group fail.
+    /// An error is the disk's: what the task asked for is not done, or not all of it.
     fn handle(&mut self, group: &mut Group, task: Task) -> Outcome {
         group.since.get_or_insert_with(Instant::now);
         match task {
