@@ -290,11 +290,19 @@ impl Hunt {
             && now_ms >= self.head.created_us / 1000 + UNDER_WAY_MS
     }
 
-    /// Moves the hunt to another state in memory; [`Self::flush`] brings it to disk.
-    pub(crate) fn set_state(&self, state: HuntState) {
-        self.table.lock().state = state;
+    /// Moves the hunt to another state in memory; [`Self::flush`] brings it to disk. False, and nothing, if it is no
+    /// longer in the state that was seen before.
+    pub(crate) fn set_state(&self, seen: HuntState, state: HuntState) -> bool {
+        {
+            let mut table = self.table.lock();
+            if table.state != seen {
+                return false;
+            }
+            table.state = state;
+        }
         *self.record.lock() = true;
         self.changed.happened();
+        true
     }
 
     pub(crate) fn progress(&self, client: ClientId) -> Option<Progress> {

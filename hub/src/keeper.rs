@@ -45,15 +45,15 @@ impl Inner {
     /// What is due at `now_ms`.
     pub(crate) fn tick(&self, now_ms: u64) {
         for hunt in self.hunts.all() {
-            let open = matches!(hunt.state(), HuntState::Created | HuntState::Running | HuntState::Paused);
-            if open && now_ms >= hunt.head.expires_ms {
-                hunt.set_state(HuntState::Expired);
+            let state = hunt.state();
+            let open = matches!(state, HuntState::Created | HuntState::Running | HuntState::Paused);
+            // A person may have been faster.
+            if open && now_ms >= hunt.head.expires_ms && hunt.set_state(state, HuntState::Expired) {
                 tracing::info!(hunt = %hunt.id(), "the hunt has expired");
                 self.end_hunt(&hunt, "the hunt expired before this client was there", false);
                 self.events.hunts.happened();
             }
-            if hunt.is_complete(now_ms) {
-                hunt.set_state(HuntState::Complete);
+            if hunt.is_complete(now_ms) && hunt.set_state(HuntState::Running, HuntState::Complete) {
                 self.events.hunts.happened();
             }
             if let Err(error) = hunt.write_record(&self.store.paths, false) {

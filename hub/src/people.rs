@@ -259,7 +259,12 @@ impl Hub {
         self.check_running()?;
         let hunt = inner.known_hunt(id)?;
         let failed = |source| HubError::Storage { what: format!("write hunt {id}"), source };
-        match (action, hunt.state()) {
+        let seen = hunt.state();
+        let to = |state| match hunt.set_state(seen, state) {
+            true => Ok(()),
+            false => Err(HubError::Conflict("the hunt has changed in this moment: look again".into())),
+        };
+        match (action, seen) {
             (HuntAction::Run, HuntState::Running)
             | (HuntAction::Pause, HuntState::Paused)
             | (HuntAction::Stop, HuntState::Stopped | HuntState::Complete) => {}
@@ -267,15 +272,15 @@ impl Hub {
                 return Err(HubError::Conflict("the hunt is over: make a new one".into()));
             }
             (HuntAction::Run, _) => {
-                hunt.set_state(HuntState::Running);
+                to(HuntState::Running)?;
                 self.give_out(&hunt, true).and_then(|()| hunt.flush(&inner.store.paths)).map_err(failed)?;
             }
             (HuntAction::Pause, _) => {
-                hunt.set_state(HuntState::Paused);
+                to(HuntState::Paused)?;
                 hunt.flush(&inner.store.paths).map_err(failed)?;
             }
             (HuntAction::Stop, _) => {
-                hunt.set_state(HuntState::Stopped);
+                to(HuntState::Stopped)?;
                 hunt.flush(&inner.store.paths).map_err(failed)?;
                 let reason = format!("the hunt was stopped by {}", clip_name(who));
                 if !inner.end_hunt(&hunt, &reason, true) {

@@ -512,6 +512,9 @@ async fn hunts_pause_run_and_stop() {
     let counts = counts(&hub, id);
     assert_eq!((counts.failed, counts.outstanding(), counts.rows), (3, 0, 2));
     assert!(matches!(hub.set_hunt(id, HuntAction::Run, "anna"), Err(HubError::Conflict(_))));
+    // Whoever saw it before it was stopped comes too late.
+    let hunt = hub.inner.hunts.get(id).unwrap();
+    assert!(!hunt.set_state(HuntState::Paused, HuntState::Running) && hunt.state() == HuntState::Stopped);
     let mut back = Agent::connect(&hub, 2, &[]);
     back.is_told_nothing(&hub).await;
     let audit = fs::read_to_string(directory.path().join("audit.jsonl")).unwrap();
