@@ -286,8 +286,8 @@ const PERSIST_AT_ONCE: usize = 512;
 /// How long agents wait before they look whether the hub is back.
 const RETRY_MS: u32 = 1000;
 
-/// Flows that an agent may bring along in its hello; of others it hears when they say something.
-const MAX_OWN_FLOWS: usize = 1024;
+/// Flows that an agent may bring along in its hello, which is as many as an agent keeps.
+const MAX_OWN_FLOWS: usize = 4096;
 
 /// Labels that an agent may bring along in its hello.
 const MAX_OWN_LABELS: usize = 32;

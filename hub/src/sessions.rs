@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Hub, SessionError};
 
-/// Frames that may wait for one agent.
-const MAX_FRAMES: usize = 8192;
+/// Frames that may wait for one agent: what it is told at its return of all the flows that it has has to fit.
+const MAX_FRAMES: usize = 16 << 10;
 
 /// Bytes that may wait for one agent, beyond the first frame.
 const MAX_QUEUED: usize = 16 << 20;
