@@ -297,8 +297,8 @@ impl<T: Into<Value>> From<Vec<T>> for Value {
 }
 
 /// Arrays and dicts nest no deeper than this: a value that would is NULL in its container. Whoever walks a value
-/// may recurse, and so may its drop.
-pub const MAX_NESTING: u32 = 128;
+/// may recurse, and so may its drop. Below what the hub takes of a row, and what readers of JSON give up at.
+pub const MAX_NESTING: u32 = 100;
 
 /// The elements of an array.
 #[derive(Clone, Debug, Default)]
