@@ -652,8 +652,9 @@ impl Flow {
         let mut waited = false;
         while self.usage.is_full() && !self.cancel.is_cancelled() {
             let state = self.state.lock();
-            // A flow that holds nothing may go on, whatever the others hold.
-            if state.halted || state.queue.live_bytes() == 0 {
+            // A flow that holds nothing may go on, whatever the others hold. One that does not run speaks on the agent's
+            // own loop, without which no space would ever come.
+            if state.halted || state.phase != Phase::Running || state.queue.live_bytes() == 0 {
                 break;
             }
             drop(state);

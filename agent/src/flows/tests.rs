@@ -245,6 +245,23 @@ async fn an_end_survives_a_restart_without_a_second_run() {
     assert_eq!(hub.source(), expected(10));
 }
 
+#[tokio::test]
+async fn a_full_spool_does_not_hold_the_agent_at_its_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut hub = killed_while_running(dir.path(), true, Hub::default()).await;
+    let config = FlowsConfig { max_spool_bytes: 1, ..on_disk(dir.path()) };
+    let (opened, flows) = std::sync::mpsc::channel();
+    let runtime = tokio::runtime::Handle::current();
+    std::thread::spawn(move || {
+        let _here = runtime.enter();
+        let runner = Stub { run: Box::new(|_| panic!("ran twice")), side_effects: true };
+        let _ = opened.send(Flows::with_runner(config, Arc::new(runner)).unwrap());
+    });
+    let (flows, _announced) = flows.recv_timeout(Duration::from_secs(20)).expect("waits for the hub it cannot reach");
+    let end = hub.rest(&flows).await;
+    assert!(matches!(&end.state, FlowState::Failed { reason } if reason.contains("not run twice")), "{end:?}");
+}
+
 async fn killed_while_running(dir: &Path, side_effects: bool, mut hub: Hub) -> Hub {
     let runner = Stub { run: Box::new(|run| give(run, 1, true)), side_effects };
     let (flows, _announced) = Flows::with_runner(on_disk(dir), Arc::new(runner)).unwrap();
