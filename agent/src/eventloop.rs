@@ -127,7 +127,8 @@ impl EventLoop {
         let now = self.now();
         let deadline = [
             state.pause_until,
-            self.ladder.poll_timeout().filter(|_| state.session.is_none()),
+            // A round that waits for the end of a pause has no time of its own: it would be always due.
+            self.ladder.poll_timeout().filter(|_| state.session.is_none() && state.pause_until.is_none()),
             self.ladder.climb_at().filter(|_| state.session.is_some()),
             state.session.as_ref().map(|session| session.open.link.poll_timeout()),
         ];
@@ -398,9 +399,11 @@ impl EventLoop {
 
 /// Sends what a flow has to say, in order, until it is all stored or the session is over.
 async fn send_flow(flow: FlowHandle, lanes: Lanes) {
-    let Ok(mut lane) = lanes.open().await else { return };
     let mut cursor = flow.cursor();
-    while let Some(message) = cursor.next().await {
+    // Lanes are few: flows that wait for their turn must not keep them from those that run.
+    let Some(mut message) = cursor.next().await else { return };
+    let Ok(mut lane) = lanes.open().await else { return };
+    loop {
         match frame::encode(&message) {
             Ok(frame) => {
                 if lane.send(frame).await.is_err() {
@@ -408,6 +411,10 @@ async fn send_flow(flow: FlowHandle, lanes: Lanes) {
                 }
             }
             Err(error) => tracing::error!("flow {}: {error}", flow.flow_id()),
+        }
+        match cursor.next().await {
+            Some(next) => message = next,
+            None => break,
         }
     }
     lane.finish();
