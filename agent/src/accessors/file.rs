@@ -19,14 +19,11 @@ impl Accessor for File {
     }
 
     fn open(&self, path: &[u8]) -> io::Result<Box<dyn ReadSeek>> {
+        // Before it is opened: that alone wakes who waits at a pipe, starts a watchdog, winds a tape back.
+        readable(&fs::metadata(os_path(path))?)?;
         let file = open(path)?;
-        let meta = file.metadata()?;
-        match kind(meta.file_type()) {
-            Kind::Directory => Err(io::Error::new(ErrorKind::IsADirectory, "is a directory")),
-            // Reading a pipe takes from another program what it waits for.
-            Kind::Other if is_pipe(&meta) => Err(io::Error::other("is a pipe or socket, not a file")),
-            _ => Ok(Box::new(file)),
-        }
+        readable(&file.metadata()?)?;
+        Ok(Box::new(file))
     }
 
     fn stat(&self, path: &[u8], follow: bool) -> io::Result<Meta> {
@@ -53,6 +50,17 @@ impl Accessor for File {
 
     fn ignores_case(&self) -> bool {
         self.nocase
+    }
+}
+
+/// Whether it can be read, to an end, without an effect on other programs. Disks can.
+fn readable(meta: &fs::Metadata) -> io::Result<()> {
+    match kind(meta.file_type()) {
+        Kind::Directory => Err(io::Error::new(ErrorKind::IsADirectory, "is a directory")),
+        // Reading a pipe takes from another program what it waits for; /dev/zero has no end.
+        Kind::Other if is_pipe(meta) => Err(io::Error::other("is a pipe or socket, not a file")),
+        Kind::Other if is_character_device(meta) => Err(io::Error::other("is a character device, not a file")),
+        _ => Ok(()),
     }
 }
 
@@ -97,6 +105,16 @@ fn kind(kind: fs::FileType) -> Kind {
 fn is_pipe(meta: &fs::Metadata) -> bool {
     use std::os::unix::fs::FileTypeExt as _;
     meta.file_type().is_fifo() || meta.file_type().is_socket()
+}
+
+#[cfg(unix)]
+fn is_character_device(meta: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_char_device(&meta.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_character_device(_: &fs::Metadata) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

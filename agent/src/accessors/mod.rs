@@ -202,5 +202,8 @@ mod tests {
         let pipe = [&root[..], b"/pipe"].concat();
         assert!(file.open(&pipe).is_err());
         assert_eq!(file.stat(&pipe, true).unwrap().kind, Kind::Other);
+        // What has no end is not read either.
+        let zero = file.open(b"/dev/zero").err().unwrap().to_string();
+        assert!(zero.contains("character device"), "{zero}");
     }
 }
