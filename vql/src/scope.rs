@@ -84,8 +84,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// One level deeper, or None (with a log line) past [`MAX_DEPTH`].
+    /// One level deeper, or None past [`MAX_DEPTH`] (with a log line) and when the query is to stop.
     pub(crate) fn deeper(&self, span: Span) -> Option<Context<'_>> {
+        // A LET function that calls itself twice has no rows at which it could hear that it is to stop.
+        if self.cancelled() {
+            return None;
+        }
         let what = if self.depth >= MAX_DEPTH {
             format!("the query nests deeper than {MAX_DEPTH} calls")
         } else if crate::eval::stack_is_low() {
@@ -95,6 +99,11 @@ impl<'a> Context<'a> {
         };
         self.error_at(span, format!("{what}: is a LET calling itself?"));
         None
+    }
+
+    /// Break when the query is to stop.
+    pub(crate) fn unless_cancelled(&self) -> Flow {
+        if self.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// The value of a column or variable, innermost first. A lazy variable is evaluated; a stored query stays one.

@@ -122,6 +122,7 @@ fn a_cancelled_query_stops_wherever_it_is() {
         "LET X <= SELECT A FROM forever() WHERE FALSE",
         "SELECT sleep(time=1000) FROM scope()",
         "SELECT * FROM clock(period=1000)",
+        "LET F(N) = if(condition=N > 0, then=F(N=N - 1) + F(N=N - 1), else=1) SELECT F(N=60) AS F FROM scope()",
         "SELECT * FROM delay(delay=1000, query={ SELECT * FROM range(end=3) })",
         "SELECT * FROM foreach(row={ SELECT * FROM forever() }, workers=3, query={ SELECT * FROM forever() WHERE FALSE })",
     ] {
@@ -144,6 +145,34 @@ fn a_cancelled_query_stops_wherever_it_is() {
             begun.elapsed()
         });
         assert!(late < Duration::from_secs(2), "{text}: stopped after {late:?}");
+    }
+}
+
+#[test]
+fn what_would_fill_the_memory_is_left_out_with_a_word() {
+    for (text, rows, said) in [
+        ("SELECT 'x' * 60000000 + 'x' * 60000000 AS A FROM scope()", &[r#"{"A":null}"#][..], "longer than 100 MiB"),
+        // A text that is shared takes its space once but counts each time: the test is cheap.
+        (
+            "LET B <= 'x' * 90000000 SELECT len(list=B) AS L FROM foreach(row={ SELECT B, _value FROM range(end=10) \
+             ORDER BY _value LIMIT 5 })",
+            &[r#"{"L":90000000}"#; 3][..],
+            "ORDER BY keeps at most",
+        ),
+    ] {
+        let log: Arc<Mutex<Vec<LogRecord>>> = Arc::default();
+        let sink = log.clone();
+        let parsed = syntax::parse(text);
+        let mut found = Vec::new();
+        let _ = Execution::new(Registry::core()).log(move |record| sink.lock().unwrap().push(record)).run(
+            &parsed.script,
+            &mut |_, row| {
+                found.push(row.to_json());
+                ControlFlow::Continue(())
+            },
+        );
+        assert_eq!(found, rows, "{text}");
+        assert!(log.lock().unwrap().iter().any(|record| record.message.contains(said)), "{text}");
     }
 }
 

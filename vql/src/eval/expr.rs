@@ -146,7 +146,17 @@ fn binary(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span)
         }
         BinaryOp::Add => match (left.eval(cx), right.eval(cx)) {
             (a @ Value::Query(_), b @ Value::Query(_)) => ops::add(&a, &b),
-            (a, b) => ops::add(&cx.materialize(a), &cx.materialize(b)),
+            (a, b) => {
+                let (a, b) = (cx.materialize(a), cx.materialize(b));
+                if ops::sum_is_too_long(&a, &b) {
+                    cx.error_at(
+                        span,
+                        "the sum is longer than 100 MiB, or ten million items: NULL stands for it".into(),
+                    );
+                    return Value::Null;
+                }
+                ops::add(&a, &b)
+            }
         },
         BinaryOp::Sub => ops::sub(&value(left), &value(right)),
         BinaryOp::Mul => ops::mul(&value(left), &value(right)),

@@ -8,7 +8,7 @@ use crate::value::Value;
 
 /// The most that one clause of one query may keep.
 const MAX_ROWS: usize = 1_000_000;
-const MAX_BYTES: usize = 256 << 20;
+pub(crate) const MAX_BYTES: usize = 256 << 20;
 
 /// Counts what is kept.
 #[derive(Debug, Default)]
@@ -28,18 +28,22 @@ impl Held {
         self.bytes += size;
         if self.rows > MAX_ROWS || self.bytes > MAX_BYTES {
             self.full = true;
-            let megabytes = MAX_BYTES >> 20;
-            cx.error_at(
-                span,
-                format!(
-                    "{what} keeps at most {MAX_ROWS} rows or {megabytes} MiB in memory: the rows after the first {} are \
-                     left out; narrow the query with WHERE or LIMIT",
-                    self.rows - 1
-                ),
-            );
+            too_much(cx, span, what, self.rows as u64 - 1);
         }
         !self.full
     }
+}
+
+/// Says that the rows after the first so many are not kept.
+pub(crate) fn too_much(cx: &Context<'_>, span: Span, what: &str, rows: u64) {
+    let megabytes = MAX_BYTES >> 20;
+    cx.error_at(
+        span,
+        format!(
+            "{what} keeps at most {MAX_ROWS} rows or {megabytes} MiB in memory: the rows after the first {rows} are left \
+             out; narrow the query with WHERE or LIMIT"
+        ),
+    );
 }
 
 /// Roughly the memory that a row takes.

@@ -8,8 +8,11 @@ use jiff::Timestamp;
 use crate::builtin::time;
 use crate::value::{Dict, List, Value};
 
-/// `string * int` stops here.
+/// `string * int` and sums of texts stop here, in bytes.
 const MAX_REPEAT: usize = 100 << 20;
+
+/// Sums of arrays stop here.
+const MAX_ITEMS: usize = 10 << 20;
 
 /// `=`: same type, or numbers and booleans by number, a time and its epoch number, arrays element by element.
 pub fn equal(a: &Value, b: &Value) -> bool {
@@ -84,6 +87,15 @@ pub fn sort_order(a: &Value, b: &Value) -> Ordering {
             _ => a.to_text().cmp(&b.to_text()),
         },
     })
+}
+
+/// Whether a sum would be longer than any text or array may get: a LET that doubles its argument fills the memory in
+/// forty calls.
+pub(crate) fn sum_is_too_long(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Array(a), Value::Array(b)) => a.len() + b.len() > MAX_ITEMS,
+        _ => matches!((a.as_bytes(), b.as_bytes()), (Some(a), Some(b)) if a.len() + b.len() > MAX_REPEAT),
+    }
 }
 
 pub fn add(a: &Value, b: &Value) -> Value {

@@ -58,14 +58,14 @@ impl StoredQuery {
             QueryKind::Select { select, bound } => select::run(&cx.with_vars(bound), select, emit),
             QueryKind::Bound { query, bound } => match cx.deeper(Span::default()) {
                 Some(cx) => query.run(&cx.with_vars(bound), emit),
-                None => ControlFlow::Continue(()),
+                None => cx.unless_cancelled(),
             },
             QueryKind::Concat(first, second) => match cx.deeper(Span::default()) {
                 Some(cx) => {
                     first.run(&cx, emit)?;
                     second.run(&cx, emit)
                 }
-                None => ControlFlow::Continue(()),
+                None => cx.unless_cancelled(),
             },
             QueryKind::Value(value) => rows_of(cx, value, emit),
         }

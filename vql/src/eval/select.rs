@@ -19,7 +19,7 @@ const BREAK: Flow = ControlFlow::Break(());
 
 /// Runs `select` in the scope of `cx`. Break when `emit` broke or the query was cancelled; LIMIT is no Break.
 pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) -> Flow {
-    let Some(cx) = cx.deeper(select.span) else { return CONTINUE };
+    let Some(cx) = cx.deeper(select.span) else { return cx.unless_cancelled() };
     let limit = match &select.limit {
         None => u64::MAX,
         Some(limit) => match cx.materialize(limit.eval(&cx)).as_int() {
@@ -249,17 +249,25 @@ fn sorted(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64, emit: 
     // With a LIMIT only the rows that may still come out are kept: twice as many, so that sorting is seldom.
     let most = usize::try_from(limit).ok().filter(|n| *n <= MAX_KEPT).unwrap_or(usize::MAX);
     let mut held = Held::default();
-    let mut rows: Vec<(Vec<Value>, Row)> = Vec::new();
+    let (mut rows, mut bytes): (Vec<(Vec<Value>, Row)>, usize) = (Vec::new(), 0);
     let _ = plain(cx, select, counts, &mut |input, view| {
         let keys = held::sort_keys(cx, &select.order_by, input, view);
         let row = view.to_row();
-        if most == usize::MAX && !held.admit(cx, select.span, "ORDER BY", held::size(&row)) {
+        let size = held::size(&row);
+        if most == usize::MAX && !held.admit(cx, select.span, "ORDER BY", size) {
             return BREAK;
         }
         rows.push((keys, row));
-        if most != usize::MAX && rows.len() >= 2 * most + 64 {
+        bytes += size;
+        if most != usize::MAX && (rows.len() >= 2 * most + 64 || bytes > held::MAX_BYTES) {
             held::sort(&mut rows, &select.order_by);
             rows.truncate(most);
+            bytes = rows.iter().map(|(_, row)| held::size(row)).sum();
+            // The few that may come out are so long that hardly another one fits beside them.
+            if bytes > held::MAX_BYTES / 2 {
+                held::too_much(cx, select.span, "ORDER BY", counts.kept.load(Ordering::Relaxed));
+                return BREAK;
+            }
         }
         CONTINUE
     });
