@@ -26,6 +26,9 @@ use crate::{
 /// After a refusal that only a person can mend, the hub is asked again this rarely, in milliseconds.
 const REFUSED_PAUSE_MS: u64 = 300_000;
 
+/// A hub cannot send its agents away for longer than this.
+const LONGEST_PAUSE_MS: u64 = 3_600_000;
+
 /// Another machine with the same key has taken the session over: both would push each other out for ever.
 const REPLACED_PAUSE_MS: u64 = 60_000;
 
@@ -310,7 +313,7 @@ impl EventLoop {
             Ok(Some(AgentEvent::Message(other))) => self.flows.handle_message(&other),
             Ok(_) => {}
             Err(LinkError::Closed { reason, retry_after_ms }) => {
-                return self.session_over(state, &reason, u64::from(retry_after_ms));
+                return self.session_over(state, &reason, u64::from(retry_after_ms).min(LONGEST_PAUSE_MS));
             }
             Err(error) => return self.session_over(state, &error.to_string(), 0),
         }

@@ -7,12 +7,19 @@ use crate::value::{Dict, Value};
 /// Objects may hold what they want, so depth is watched here too: what is deeper is `null`.
 const MAX_DEPTH: u32 = crate::value::MAX_NESTING + 8;
 
+/// Values share what they hold, so a small one may be endless when it is written: past this many bytes what is left of
+/// arrays and dicts is [`CUT`]. Far more than a row may have on its way to a hub.
+const MAX_BYTES: usize = 64 << 20;
+
+const CUT: &[u8] = b"\"(cut: longer than 64 MiB)\"";
+
 /// Appends `value` as compact JSON. Whole floats print without a point, NaN and infinities as `null`.
 pub fn write_value(out: &mut Vec<u8>, value: &Value) {
-    write_at(out, value, 0);
+    let end = out.len() + MAX_BYTES;
+    write_at(out, value, 0, end);
 }
 
-fn write_at(out: &mut Vec<u8>, value: &Value, depth: u32) {
+fn write_at(out: &mut Vec<u8>, value: &Value, depth: u32, end: usize) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -26,13 +33,18 @@ fn write_at(out: &mut Vec<u8>, value: &Value, depth: u32) {
             let _ = write!(out, "\"{t}\"");
         }
         _ if depth >= MAX_DEPTH => out.extend_from_slice(b"null"),
+        _ if out.len() > end => out.extend_from_slice(CUT),
         Value::Array(items) => {
             out.push(b'[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }
-                write_at(out, item, depth + 1);
+                if out.len() > end {
+                    out.extend_from_slice(CUT);
+                    break;
+                }
+                write_at(out, item, depth + 1, end);
             }
             out.push(b']');
         }
@@ -44,7 +56,7 @@ fn write_at(out: &mut Vec<u8>, value: &Value, depth: u32) {
                 }
                 write_str(out, key);
                 out.push(b':');
-                write_at(out, item, depth + 1);
+                write_at(out, item, depth + 1, end);
             }
             out.push(b'}');
         }
@@ -60,7 +72,7 @@ fn write_at(out: &mut Vec<u8>, value: &Value, depth: u32) {
                     }
                     write_str(out, name);
                     out.push(b':');
-                    write_at(out, &object.get(name).unwrap_or_default(), depth + 1);
+                    write_at(out, &object.get(name).unwrap_or_default(), depth + 1, end);
                 }
                 out.push(b'}');
             }
@@ -224,5 +236,26 @@ impl serde::Serialize for Value {
             }
             other => serializer.serialize_str(&other.to_text()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_small_value_that_is_endless_when_written_is_cut() {
+        let mut value = Value::str("x".repeat(1000));
+        for _ in 0..40 {
+            value = Value::array([value.clone(), value]);
+        }
+        let mut out = b"[1]\n".to_vec();
+        write_value(&mut out, &value);
+        assert!(out.len() < MAX_BYTES + (1 << 20), "{} bytes", out.len());
+        let text = std::str::from_utf8(&out[4..]).unwrap();
+        assert!(text.contains(std::str::from_utf8(CUT).unwrap()));
+        let count = |bracket| text.bytes().filter(|&byte| byte == bracket).count();
+        assert_eq!(count(b'['), count(b']'), "every bracket is closed");
     }
 }

@@ -1,5 +1,7 @@
 //! Functions on text.
 
+use regex::bytes::{Captures, Regex};
+
 use super::prelude::*;
 
 static LOWCASE: Signature = Signature::new("lowcase", "The text in lower case.", &[req("string", Text, "The text")])
@@ -103,14 +105,44 @@ static REGEX_REPLACE: Signature = Signature::new(
 fn regex_replace(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let source = args.bytes("source")?;
     let regex = cx.regex(&args.str("re")?)?;
-    if let Some(lambda) = args.lambda("replace_lambda")? {
-        let replaced = regex.replace_all(&source, |found: &regex::bytes::Captures<'_>| {
-            cx.call(&lambda, &[Value::from(&found[0])]).to_text().as_bytes().to_vec()
-        });
-        return Ok(Value::from_bytes(replaced));
+    let replaced = match args.lambda("replace_lambda")? {
+        Some(lambda) => replace_all(cx, &regex, &source, |found, out| {
+            out.extend_from_slice(cx.call(&lambda, &[Value::from(&found[0])]).to_text().as_bytes());
+        }),
+        None => {
+            let replace = args.bytes("replace")?;
+            replace_all(cx, &regex, &source, |found, out| found.expand(&replace, out))
+        }
+    };
+    Ok(Value::from_bytes(replaced?))
+}
+
+/// What a replacement may grow to: an empty pattern puts the new text beside every byte.
+const MAX_REPLACED: usize = 100 << 20;
+
+/// As the library's own, but it hears that the query is to stop, and its result is bounded.
+fn replace_all(
+    cx: &Context<'_>,
+    regex: &Regex,
+    source: &[u8],
+    mut put: impl FnMut(&Captures<'_>, &mut Vec<u8>),
+) -> Result<Vec<u8>, CallError> {
+    let mut out = Vec::with_capacity(source.len());
+    let mut done = 0;
+    for (count, found) in regex.captures_iter(source).enumerate() {
+        let Some(whole) = found.get(0) else { continue };
+        out.extend_from_slice(&source[done..whole.start()]);
+        put(&found, &mut out);
+        done = whole.end();
+        if out.len() > MAX_REPLACED {
+            return Err(CallError::new(format!("the text would be longer than {} MiB", MAX_REPLACED >> 20)));
+        }
+        if count % 256 == 255 && cx.cancelled() {
+            return Err(CallError::new("stopped within the text"));
+        }
     }
-    let replace = args.bytes("replace")?;
-    Ok(Value::from_bytes(regex.replace_all(&source, &*replace)))
+    out.extend_from_slice(&source[done..]);
+    Ok(out)
 }
 
 static REGEX_TRANSFORM: Signature = Signature::new(
@@ -127,7 +159,8 @@ static REGEX_TRANSFORM: Signature = Signature::new(
 fn regex_transform(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let mut text = args.bytes("source")?.to_vec();
     for (pattern, replace) in args.dict("map")?.iter().flat_map(|d| d.iter()) {
-        text = cx.regex(pattern)?.replace_all(&text, replace.to_text().as_bytes()).into_owned();
+        let (regex, replace) = (cx.regex(pattern)?, replace.to_text());
+        text = replace_all(cx, &regex, &text, |found, out| found.expand(replace.as_bytes(), out))?;
     }
     Ok(Value::from_bytes(text))
 }

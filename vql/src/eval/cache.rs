@@ -10,11 +10,17 @@ use regex::bytes::{Regex, RegexBuilder};
 use crate::eval::Lambda;
 use crate::scope::Context;
 
-/// Patterns made from the data itself must not fill the memory: past this many the cache starts anew.
-const MAX_ENTRIES: usize = 1024;
+/// Lambdas and patterns made from the data itself must not fill the memory: past this many the cache starts anew.
+const MAX_LAMBDAS: usize = 1024;
+
+/// A pattern over Unicode classes takes megabytes when it is compiled.
+const MAX_PATTERNS: usize = 64;
 
 /// How large a compiled pattern may get.
 const MAX_PROGRAM: usize = 10 << 20;
+
+/// What matching keeps at hand for one pattern.
+const MAX_STATES: usize = 2 << 20;
 
 /// What text was made into, or why it could not be.
 type Cache<T> = RwLock<HashMap<Arc<str>, Result<Arc<T>, String>>>;
@@ -30,7 +36,7 @@ impl RegexCache {
         }
         let compiled = compile_regex(pattern);
         let mut cache = self.0.write();
-        if cache.len() >= MAX_ENTRIES {
+        if cache.len() >= MAX_PATTERNS {
             cache.clear();
         }
         cache.insert(Arc::from(pattern), compiled.clone());
@@ -44,7 +50,7 @@ pub(crate) fn compile_regex(pattern: &str) -> Result<Arc<Regex>, String> {
             .case_insensitive(true)
             .unicode(unicode)
             .size_limit(MAX_PROGRAM)
-            .dfa_size_limit(MAX_PROGRAM)
+            .dfa_size_limit(MAX_STATES)
             .build()
     };
     // A pattern about raw bytes (`\xff`) is no Unicode pattern.
@@ -71,7 +77,7 @@ impl LambdaCache {
         }
         let parsed = Lambda::parse(cx.registry(), text).map(Arc::new);
         let mut cache = self.0.write();
-        if cache.len() >= MAX_ENTRIES {
+        if cache.len() >= MAX_LAMBDAS {
             cache.clear();
         }
         cache.insert(Arc::from(text), parsed.clone());
