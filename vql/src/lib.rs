@@ -29,7 +29,7 @@ pub mod value;
 #[cfg(feature = "eval")]
 pub use eval::Execution;
 #[cfg(feature = "eval")]
-pub use plugin::{ArgKind, ArgSpec, Args, CallError, Emit, Flow, Function, Plugin, Registry, Signature};
+pub use plugin::{ArgKind, ArgSpec, Args, CallError, Emit, Flow, Function, Group, Plugin, Registry, Signature};
 #[cfg(feature = "eval")]
 pub use row::{Columns, Row, RowView};
 #[cfg(feature = "eval")]

@@ -57,13 +57,53 @@ pub struct Signature {
     pub side_effects: bool,
     /// Keeps state from row to row, as `count()` does.
     pub aggregate: bool,
+    /// Under which heading of the reference it stands.
+    pub group: Group,
     /// Queries that show its use.
     pub examples: &'static [&'static str],
 }
 
+/// The headings of the reference.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Group {
+    /// What shapes a query: `if`, `foreach`, `chain`, scope, variables, caches.
+    Control,
+    /// Plugins that take the rows of a query and give other rows.
+    Rows,
+    Aggregates,
+    Strings,
+    Numbers,
+    Arrays,
+    Dicts,
+    Time,
+    Paths,
+    /// Encodings, hashes, compression, ciphers.
+    Encoding,
+    /// Text and data to values and rows.
+    Parsing,
+    Network,
+    /// Reads files through an accessor.
+    Files,
+    /// Reads the state of the host.
+    Host,
+    /// Runs programs or changes the host.
+    Actions,
+    #[default]
+    Other,
+}
+
 impl Signature {
     pub const fn new(name: &'static str, doc: &'static str, args: &'static [ArgSpec]) -> Signature {
-        Signature { name, doc, args, open: false, side_effects: false, aggregate: false, examples: &[] }
+        Signature {
+            name,
+            doc,
+            args,
+            open: false,
+            side_effects: false,
+            aggregate: false,
+            group: Group::Other,
+            examples: &[],
+        }
     }
 
     pub const fn open(mut self) -> Signature {
@@ -78,6 +118,11 @@ impl Signature {
 
     pub const fn aggregate(mut self) -> Signature {
         self.aggregate = true;
+        self
+    }
+
+    pub const fn group(mut self, group: Group) -> Signature {
+        self.group = group;
         self
     }
 

@@ -10,6 +10,7 @@ static PLUGIN: Signature = Signature::new(
     "One row with the environment variables of the agent as columns.",
     &[opt("vars", Text, "Only these variables").repeated()],
 )
+.group(Group::Host)
 .examples(&["SELECT PATH FROM environ(vars='PATH')"]);
 
 static FUNCTION: Signature = Signature::new(
@@ -17,6 +18,7 @@ static FUNCTION: Signature = Signature::new(
     "An environment variable of the agent, NULL when it is not set.",
     &[req("var", Text, "Its name")],
 )
+.group(Group::Host)
 .examples(&["SELECT environ(var='PATH') AS Path FROM scope()"]);
 
 fn run(_cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {

@@ -30,6 +30,7 @@ static EXECVE: Signature = Signature::new(
         opt("secret", Text, "Taken for the sake of existing artifacts; not supported"),
     ],
 )
+.group(Group::Actions)
 .side_effects()
 .examples(&[
     "SELECT Stdout, ReturnCode FROM execve(argv=('echo', 'hello'))",

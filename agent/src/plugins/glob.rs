@@ -22,6 +22,7 @@ static GLOB: Signature = Signature::new(
         opt("one_filesystem", Bool, "Wildcards do not lead into other file systems; names do"),
     ],
 )
+.group(Group::Files)
 .examples(&[
     "SELECT OSPath, Size FROM glob(globs='/etc/*.conf') LIMIT 5",
     "SELECT OSPath FROM glob(globs=('*.d/**2', 'passwd'), root='/etc') LIMIT 5",

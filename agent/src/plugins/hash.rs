@@ -19,6 +19,7 @@ static HASH: Signature = Signature::new(
         opt("max_size", Int, "Longer files are not read"),
     ],
 )
+.group(Group::Files)
 .examples(&[
     "SELECT hash(path='/etc/hostname').SHA256 AS SHA256 FROM scope()",
     "SELECT hash(path='abc', accessor='data', hashselect='MD5') AS Hash FROM scope()",

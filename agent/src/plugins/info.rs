@@ -6,6 +6,7 @@ use crate::client_info;
 const DOC: &str = "What the host is: its name, system, release, kernel and since when it runs.";
 
 static INFO: Signature = Signature::new("info", DOC, &[])
+    .group(Group::Host)
     .examples(&["SELECT Hostname, OS, Platform, PlatformVersion FROM info()", "SELECT info().OS AS OS FROM scope()"]);
 
 fn run(_cx: &Context<'_>, _args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {

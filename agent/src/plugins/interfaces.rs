@@ -3,6 +3,7 @@
 use super::prelude::*;
 
 static INTERFACES: Signature = Signature::new("interfaces", "The network interfaces of the host.", &[])
+    .group(Group::Host)
     .examples(&["SELECT Name, HardwareAddrString, Addrs FROM interfaces() WHERE Up"]);
 
 const COLUMNS: [&str; 8] = ["Index", "MTU", "Name", "HardwareAddr", "HardwareAddrString", "Flags", "Up", "Addrs"];

@@ -9,6 +9,7 @@ use super::{prelude::*, proc::Proc};
 
 static NETSTAT: Signature =
     Signature::new("netstat", "The network sockets of the host, with the process that has each of them open.", &[])
+        .group(Group::Host)
         .examples(&["SELECT Pid, Name, Type, Laddr.IP, Laddr.Port, Status FROM netstat() WHERE Status = 'LISTEN'"]);
 
 const COLUMNS: [&str; 12] = [

@@ -17,6 +17,7 @@ static PARSE_LINES: Signature = Signature::new(
         opt("buffer_size", Int, "The longest line in bytes; 65536 without"),
     ],
 )
+.group(Group::Parsing)
 .examples(&["SELECT Line FROM parse_lines(filename='/etc/passwd') WHERE Line =~ 'root'"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {

@@ -4,8 +4,8 @@ pub(super) use std::ops::ControlFlow;
 
 pub(super) use vql::ArgKind::{Any, Bool, Dict as DictArg, Int, Path, String as Text};
 pub(super) use vql::{
-    ArgKind, ArgSpec, Args, CallError, Columns, Context, Dict, Emit, Flow, Function, Plugin, Registry, Row, Signature,
-    Value,
+    ArgKind, ArgSpec, Args, CallError, Columns, Context, Dict, Emit, Flow, Function, Group, Plugin, Registry, Row,
+    Signature, Value,
 };
 
 pub(super) const CONTINUE: Flow = ControlFlow::Continue(());

@@ -11,6 +11,7 @@ static PSLIST: Signature = Signature::new(
     "The processes that run on the host. One that ends while they are listed is left out.",
     &[opt("pid", Int, "Only this process")],
 )
+.group(Group::Host)
 .examples(&["SELECT Pid, Name, CommandLine, Username FROM pslist() LIMIT 3", "SELECT Exe FROM pslist(pid=1)"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {

@@ -24,6 +24,7 @@ static PLUGIN: Signature = Signature::new(
         ACCESSOR,
     ],
 )
+.group(Group::Files)
 .examples(&["SELECT Data, Offset FROM read_file(filenames='hello world', accessor='data', chunk=5)"]);
 
 static FUNCTION: Signature = Signature::new(
@@ -36,6 +37,7 @@ static FUNCTION: Signature = Signature::new(
         ACCESSOR,
     ],
 )
+.group(Group::Files)
 .examples(&["SELECT read_file(filename='/etc/hostname') AS Name FROM scope()"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {

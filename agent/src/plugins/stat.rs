@@ -8,9 +8,11 @@ use crate::accessors::{self, Kind, Meta};
 const ARGS: &[ArgSpec] = &[req("filename", Path, "The file"), ACCESSOR];
 
 static PLUGIN: Signature = Signature::new("stat", "One row that describes a file, or none where there is none.", ARGS)
+    .group(Group::Files)
     .examples(&["SELECT OSPath, Size, Mode.String AS Mode, Mtime FROM stat(filename='/etc/passwd')"]);
 
 static FUNCTION: Signature = Signature::new("stat", "What describes a file, NULL where there is none.", ARGS)
+    .group(Group::Files)
     .examples(&["SELECT stat(filename='/etc/passwd').Size AS Size FROM scope()"]);
 
 fn run(_cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {

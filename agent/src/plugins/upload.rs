@@ -16,6 +16,7 @@ static UPLOAD: Signature = Signature::new(
         opt("btime", Any, "Taken for the sake of existing artifacts"),
     ],
 )
+.group(Group::Actions)
 .examples(&["SELECT upload(file=OSPath) AS Upload FROM glob(globs='/etc/os-release')"]);
 
 fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

@@ -3,6 +3,7 @@
 use super::{passwd::Accounts, prelude::*};
 
 static USERS: Signature = Signature::new("users", "The local accounts of the host.", &[])
+    .group(Group::Host)
     .examples(&["SELECT User, Uid, Homedir, Shell FROM users() WHERE Uid = 0"]);
 
 fn run(cx: &Context<'_>, _args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {

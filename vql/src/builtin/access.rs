@@ -16,6 +16,7 @@ static GET: Signature = Signature::new(
         opt("default", Any, "What to give when it is not there"),
     ],
 )
+.group(Group::Dicts)
 .examples(&["SELECT get(item=dict(a=dict(b=1)), member='a.b') AS B FROM scope()"]);
 
 fn get(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -55,6 +56,7 @@ static SET: Signature = Signature::new(
         req("value", Any, "Its new value"),
     ],
 )
+.group(Group::Dicts)
 .examples(&["SELECT set(item=dict(a=1), field='b', value=2) AS D FROM scope()"]);
 
 fn set(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -106,7 +108,7 @@ static LRU: Signature = Signature::new(
     "lru",
     "A cache for set() and get() that keeps the entries used last.",
     &[opt("size", Int, "How many entries, 1000 without")],
-)
+).group(Group::Dicts)
 .examples(&["LET Cache <= lru(size=2) SELECT set(item=Cache, field='a', value=1) AS Set, get(item=Cache, field='a') AS A FROM scope()"]);
 
 fn lru(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -166,6 +168,7 @@ static LEN: Signature = Signature::new(
     "How many elements, entries, rows or bytes.",
     &[req("list", Any, "An array, dict, query or text")],
 )
+.group(Group::Dicts)
 .examples(&["SELECT len(list=(1, 2, 3)) AS Len FROM scope()"]);
 
 fn len(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -180,6 +183,7 @@ fn len(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 }
 
 static TYPEOF: Signature = Signature::new("typeof", "The name of the type of a value.", &[])
+    .group(Group::Dicts)
     .open()
     .examples(&["SELECT typeof(a=1) AS Type FROM scope()"]);
 

@@ -8,6 +8,7 @@ static COUNT: Signature = Signature::new(
     "Counts the rows of the group, or those so far without GROUP BY.",
     &[opt("items", Any, "Not needed: kept for existing queries"), opt("item", Any, "As items")],
 )
+.group(Group::Aggregates)
 .aggregate()
 .examples(&["SELECT count() AS Count FROM range(end=3) GROUP BY 1"]);
 
@@ -19,6 +20,7 @@ fn count(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 }
 
 static SUM: Signature = Signature::new("sum", "Adds up the values of the group.", &[req("item", Any, "What to add")])
+    .group(Group::Aggregates)
     .aggregate()
     .examples(&["SELECT sum(item=_value) AS Sum FROM range(end=4) GROUP BY 1"]);
 
@@ -34,6 +36,7 @@ fn sum(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 
 static MIN: Signature =
     Signature::new("min", "The smallest value of the group.", &[req("item", Any, "What to compare")])
+        .group(Group::Aggregates)
         .aggregate()
         .examples(&["SELECT min(item=_value) AS Min FROM range(start=3, end=9) GROUP BY 1"]);
 
@@ -43,6 +46,7 @@ fn min(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 
 static MAX: Signature =
     Signature::new("max", "The largest value of the group.", &[req("item", Any, "What to compare")])
+        .group(Group::Aggregates)
         .aggregate()
         .examples(&["SELECT max(item=_value) AS Max FROM range(end=9) GROUP BY 1"]);
 
@@ -65,6 +69,7 @@ static ENUMERATE: Signature = Signature::new(
     "Collects the values of the group in an array.",
     &[opt("items", Any, "What to collect"), opt("item", Any, "As items")],
 )
+.group(Group::Aggregates)
 .aggregate()
 .examples(&["SELECT enumerate(items=_value) AS All FROM range(end=3) GROUP BY 1"]);
 

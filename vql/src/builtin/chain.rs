@@ -7,6 +7,7 @@ static CHAIN: Signature = Signature::new(
     "The rows of each argument's query, one query after the other.",
     &[opt("async", Bool, "Accepted for existing queries; the rows come in order")],
 )
+.group(Group::Rows)
 .open()
 .examples(&["SELECT * FROM chain(a={ SELECT 1 AS A FROM scope() }, b={ SELECT 2 AS A FROM scope() })"]);
 
@@ -20,6 +21,7 @@ fn chain(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<F
 }
 
 static SWITCH: Signature = Signature::new("switch", "The rows of the first argument's query that has any.", &[])
+    .group(Group::Rows)
     .open()
     .examples(&["SELECT * FROM switch(a={ SELECT * FROM range(end=0) }, b={ SELECT 2 AS A FROM scope() })"]);
 

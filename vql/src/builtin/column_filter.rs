@@ -11,6 +11,7 @@ static COLUMN_FILTER: Signature = Signature::new(
         opt("exclude", Text, "Patterns of the columns to leave out").repeated(),
     ],
 )
+.group(Group::Rows)
 .examples(&["SELECT * FROM column_filter(query={ SELECT 1 AS A, 2 AS B FROM scope() }, exclude='B')"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

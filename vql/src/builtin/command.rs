@@ -7,6 +7,7 @@ static COMMANDLINE_SPLIT: Signature = Signature::new(
     "The arguments of a command line, as Windows splits it, or as a shell does.",
     &[req("command", Text, "The command line"), opt("bash_style", Bool, "As a shell splits it")],
 )
+.group(Group::Strings)
 .examples(&["SELECT commandline_split(command='a \"b c\" d') AS Args FROM scope()"]);
 
 fn commandline_split(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

@@ -14,6 +14,7 @@ static PARSE_CSV: Signature = Signature::new(
         opt("columns", Text, "The columns, when the text has no headers").repeated(),
     ],
 )
+.group(Group::Parsing)
 .examples(&["SELECT * FROM parse_csv(accessor='data', filename='A,B\\n1,2')"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

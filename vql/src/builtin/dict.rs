@@ -3,6 +3,7 @@
 use super::prelude::*;
 
 static DICT: Signature = Signature::new("dict", "A dict of the arguments, in their order.", &[])
+    .group(Group::Dicts)
     .open()
     .examples(&["SELECT dict(a=1, b='x') AS D FROM scope()"]);
 
@@ -15,6 +16,7 @@ static TO_DICT: Signature = Signature::new(
     "A dict of the rows of a query that have the columns `_key` and `_value`.",
     &[opt("item", Any, "A query, an array of dicts, or a dict")],
 )
+.group(Group::Dicts)
 .examples(&["SELECT to_dict(item={ SELECT str(str=_value) AS _key, _value FROM range(end=2) }) AS D FROM scope()"]);
 
 fn to_dict(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -42,6 +44,7 @@ static ITEMS: Signature = Signature::new(
     "The entries of a dict, an array or a query as an array of dicts with `_key` and `_value`.",
     &[opt("item", Any, "A dict, an array or a query")],
 )
+.group(Group::Dicts)
 .examples(&["SELECT items(item=dict(a=1)) AS Items FROM scope()"]);
 
 fn items(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -58,6 +61,7 @@ static ITEMS_PLUGIN: Signature = Signature::new(
     "The entries of a dict, an array or a query as rows with `_key` and `_value`.",
     &[opt("item", Any, "A dict, an array or a query")],
 )
+.group(Group::Dicts)
 .examples(&["SELECT * FROM items(item=dict(a=1, b=2))"]);
 
 fn run_items(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

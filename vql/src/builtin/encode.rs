@@ -7,6 +7,7 @@ static ENCODE: Signature = Signature::new(
     "The value as text of another form.",
     &[req("string", Any, "The value"), req("type", Text, "`hex`, `base64`, `json`, `utf16` or `string`")],
 )
+.group(Group::Encoding)
 .examples(&["SELECT encode(string='abc', type='hex') AS Text FROM scope()"]);
 
 fn encode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -23,6 +24,7 @@ fn encode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 
 static BASE64ENCODE: Signature =
     Signature::new("base64encode", "The bytes as base64.", &[req("string", Text, "The bytes")])
+        .group(Group::Encoding)
         .examples(&["SELECT base64encode(string='abc') AS Text FROM scope()"]);
 
 fn base64encode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -31,6 +33,7 @@ fn base64encode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> 
 
 static BASE64DECODE: Signature =
     Signature::new("base64decode", "The bytes that base64 text stands for.", &[req("string", Text, "The text")])
+        .group(Group::Encoding)
         .examples(&["SELECT base64decode(string='YWJj') AS Text FROM scope()"]);
 
 fn base64decode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -42,6 +45,7 @@ static UNHEX: Signature = Signature::new(
     "The bytes that hexadecimal text stands for.",
     &[opt("string", Text, "The text, `0x` in front allowed")],
 )
+.group(Group::Encoding)
 .examples(&["SELECT unhex(string='616263') AS Text FROM scope()"]);
 
 fn unhex(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -57,6 +61,7 @@ static XOR: Signature = Signature::new(
     "Each byte xor the next of the key, in turn.",
     &[req("string", Text, "The bytes"), req("key", Text, "The key")],
 )
+.group(Group::Encoding)
 .examples(&["SELECT xor(string='abc', key='  ') AS Text FROM scope()"]);
 
 fn xor(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -69,6 +74,7 @@ fn xor(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 
 static ROT13: Signature =
     Signature::new("rot13", "Each letter moved by 13 places.", &[opt("string", Text, "The text")])
+        .group(Group::Encoding)
         .examples(&["SELECT rot13(string='uryyb') AS Text FROM scope()"]);
 
 fn rot13(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -82,6 +88,7 @@ fn rot13(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 
 static UTF16: Signature =
     Signature::new("utf16", "The text that little-endian UTF-16 bytes stand for.", &[req("string", Text, "The bytes")])
+        .group(Group::Encoding)
         .examples(&["SELECT utf16(string='a\\x00b\\x00') AS Text FROM scope()"]);
 
 fn utf16(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -92,6 +99,7 @@ fn utf16(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 
 static UTF16_ENCODE: Signature =
     Signature::new("utf16_encode", "The text as little-endian UTF-16 bytes.", &[req("string", Text, "The text")])
+        .group(Group::Encoding)
         .examples(&["SELECT len(list=utf16_encode(string='ab')) AS Len FROM scope()"]);
 
 fn utf16_encode(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -104,6 +112,7 @@ fn to_utf16(text: &[u8]) -> Vec<u8> {
 
 static ENTROPY: Signature =
     Signature::new("entropy", "Shannon's entropy of the bytes, 0 to 8.", &[req("string", Text, "The bytes")])
+        .group(Group::Encoding)
         .examples(&["SELECT entropy(string='abcd') AS Entropy FROM scope()"]);
 
 fn entropy(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -119,6 +128,7 @@ static SERIALIZE: Signature = Signature::new(
     "The value as text: JSON.",
     &[req("item", Any, "The value"), opt("format", Text, "`json` (also without) or `jsonl`")],
 )
+.group(Group::Encoding)
 .examples(&["SELECT serialize(item=dict(a=1)) AS Text FROM scope()"]);
 
 fn serialize(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

@@ -17,6 +17,7 @@ static FIFO: Signature = Signature::new(
         opt("flush", Bool, "Forget the rows that were given"),
     ],
 )
+.group(Group::Rows)
 .examples(&["SELECT * FROM fifo(query={ SELECT * FROM range(end=10) }, max_rows=2)"]);
 
 #[derive(Default)]

@@ -7,7 +7,7 @@ static FLATTEN: Signature = Signature::new(
     "flatten",
     "Rows in which a column is an array become a row for each element; with several such columns, for each combination.",
     &[req("query", Query, "The query whose rows to flatten")],
-)
+).group(Group::Rows)
 .examples(&["SELECT * FROM flatten(query={ SELECT 1 AS A, (1, 2) AS B FROM scope() })"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

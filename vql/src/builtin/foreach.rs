@@ -18,6 +18,7 @@ static FOREACH: Signature = Signature::new(
         opt("column", Text, "Take this column of each row, as the row"),
     ],
 )
+.group(Group::Control)
 .examples(&["SELECT * FROM foreach(row=(1, 2), query={ SELECT _value * 2 AS Double FROM scope() })"]);
 
 /// More threads than this never help a query.

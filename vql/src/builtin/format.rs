@@ -9,7 +9,7 @@ static FORMAT: Signature = Signature::new(
     "format",
     "Text in which `%v`, `%s`, `%d`, `%x`, `%f`, `%q`, `%t`, `%T` … stand for the arguments, with width and precision as in `%05d` or `%.2f`.",
     &[req("format", Text, "The text"), opt("args", Any, "One value, or an array of them")],
-)
+).group(Group::Strings)
 .examples(&["SELECT format(format='%s has %d', args=('it', 3)) AS Text FROM scope()"]);
 
 fn call(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -28,6 +28,7 @@ static LOG: Signature = Signature::new(
         opt("dedup", Int, "Seconds in which the same line is not repeated, 60 without; -1 repeats always"),
     ],
 )
+.group(Group::Strings)
 .examples(&["SELECT _value FROM range(end=1) WHERE log(message='at %v', args=_value)"]);
 
 fn log(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

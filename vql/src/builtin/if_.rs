@@ -11,6 +11,7 @@ static IF: Signature = Signature::new(
         opt("else", Lazy, "The value when false; NULL without"),
     ],
 )
+.group(Group::Control)
 .examples(&["SELECT if(condition=1 = 1, then='yes', else='no') AS Answer FROM scope()"]);
 
 fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -27,6 +28,7 @@ static IF_PLUGIN: Signature = Signature::new(
         opt("else", Query, "The query when false; no rows without"),
     ],
 )
+.group(Group::Control)
 .examples(&["SELECT * FROM if(condition=TRUE, then={ SELECT 1 AS A FROM scope() })"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

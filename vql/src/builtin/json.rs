@@ -7,6 +7,7 @@ static PARSE_JSON: Signature = Signature::new(
     "The value of a JSON document.",
     &[req("data", Text, "The document"), opt("schema", Text, "Accepted for existing queries").repeated()],
 )
+.group(Group::Parsing)
 .examples(&["SELECT parse_json(data='{\"a\": 1}').a AS A FROM scope()"]);
 
 fn parse_json(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -18,6 +19,7 @@ static PARSE_JSON_ARRAY: Signature = Signature::new(
     "The array of a JSON document.",
     &[req("data", Text, "The document"), opt("schema", Text, "Accepted for existing queries").repeated()],
 )
+.group(Group::Parsing)
 .examples(&["SELECT parse_json_array(data='[1, 2]') AS Items FROM scope()"]);
 
 fn parse_json_array(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -32,6 +34,7 @@ static PARSE_JSON_ARRAY_PLUGIN: Signature = Signature::new(
     "The elements of a JSON array as rows.",
     &[req("data", Text, "The document"), opt("schema", Text, "Accepted for existing queries").repeated()],
 )
+.group(Group::Parsing)
 .examples(&["SELECT * FROM parse_json_array(data='[{\"a\": 1}, {\"a\": 2}]')"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
@@ -43,6 +46,7 @@ static PARSE_JSONL: Signature = Signature::new(
     "The lines of JSON text as rows. Only the accessor `data` is known here: the text itself.",
     &[req("filename", Text, "The text"), opt("accessor", Text, "`data`")],
 )
+.group(Group::Parsing)
 .examples(&["SELECT * FROM parse_jsonl(accessor='data', filename='{\"a\": 1}')"]);
 
 fn parse_jsonl(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

@@ -5,6 +5,7 @@ use crate::eval::ops;
 
 static ARRAY: Signature =
     Signature::new("array", "An array of the arguments; arrays and queries give their elements and rows.", &[])
+        .group(Group::Arrays)
         .open()
         .examples(&["SELECT array(a=1, b=(2, 3)) AS Items FROM scope()"]);
 
@@ -28,6 +29,7 @@ static FILTER: Signature = Signature::new(
         opt("condition", Lambda, "A lambda that gets the element"),
     ],
 )
+.group(Group::Arrays)
 .examples(&["SELECT filter(list=(1, 2, 3), condition='x => x > 1') AS Items FROM scope()"]);
 
 fn filter(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -44,6 +46,7 @@ static ALL: Signature = Signature::new(
         opt("regex", Text, "Patterns, one of which must match").repeated(),
     ],
 )
+.group(Group::Arrays)
 .examples(&["SELECT all(items=(1, 2), filter='x => x > 0') AS All FROM scope()"]);
 
 fn all(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -60,6 +63,7 @@ static ANY: Signature = Signature::new(
         opt("regex", Text, "Patterns, one of which must match").repeated(),
     ],
 )
+.group(Group::Arrays)
 .examples(&["SELECT any(items=(0, 2), filter='x => x > 1') AS Any FROM scope()"]);
 
 fn any(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -113,6 +117,7 @@ static EVAL: Signature = Signature::new(
     "Calls a lambda.",
     &[req("func", Lambda, "The lambda"), opt("args", Any, "Its argument, or an array of them")],
 )
+.group(Group::Arrays)
 .examples(&["SELECT eval(func='x, y => x + y', args=(1, 2)) AS Sum FROM scope()"]);
 
 fn eval(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -133,6 +138,7 @@ static SLICE: Signature = Signature::new(
     "The elements from `start` up to, but without, `end`.",
     &[req("list", Any, "The array"), req("start", Int, "The first"), req("end", Int, "Where to stop")],
 )
+.group(Group::Arrays)
 .examples(&["SELECT slice(list=(1, 2, 3), start=0, end=2) AS Items FROM scope()"]);
 
 fn slice(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

@@ -12,7 +12,7 @@ static IP: Signature = Signature::new(
         opt("netaddr4_le", Int, "An IPv4 address as a little-endian number"),
         opt("netaddr4_be", Int, "An IPv4 address as a big-endian number"),
     ],
-)
+).group(Group::Network)
 .examples(&["SELECT ip(parse='10.1.2.3').IsPrivate AS Private FROM scope()"]);
 
 fn ip(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -68,6 +68,7 @@ static CIDR_CONTAINS: Signature = Signature::new(
     "Whether an address lies in one of the ranges.",
     &[req("ip", Text, "The address"), req("ranges", Text, "Ranges such as `10.0.0.0/8`").repeated()],
 )
+.group(Group::Network)
 .examples(&["SELECT cidr_contains(ip='10.1.2.3', ranges='10.0.0.0/8') AS Inside FROM scope()"]);
 
 fn cidr_contains(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -111,6 +112,7 @@ static URL: Signature = Signature::new(
         opt("parse", Text, "A URL; gives a dict with Scheme, Host, Path, Fragment, RawQuery, Query"),
     ],
 )
+.group(Group::Network)
 .examples(&["SELECT url(parse='https://example.com/a?b=c').Host AS Host FROM scope()"]);
 
 fn url(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

@@ -9,6 +9,7 @@ static INT: Signature = Signature::new(
     "The value as a whole number; NULL when it is none.",
     &[opt("int", Any, "A number, or text with one")],
 )
+.group(Group::Numbers)
 .examples(&["SELECT int(int='42') AS Number FROM scope()"]);
 
 fn int(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -20,6 +21,7 @@ static ATOI: Signature = Signature::new(
     "The whole number that text begins with, 0x for hexadecimal.",
     &[req("string", Any, "The text")],
 )
+.group(Group::Numbers)
 .examples(&["SELECT atoi(string='0x10') AS Number FROM scope()"]);
 
 fn atoi(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -36,6 +38,7 @@ fn whole(value: &Value) -> Value {
 
 static PARSE_FLOAT: Signature =
     Signature::new("parse_float", "The number that text stands for.", &[req("string", Any, "The text")])
+        .group(Group::Numbers)
         .examples(&["SELECT parse_float(string='1.5') AS Number FROM scope()"]);
 
 fn parse_float(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -43,6 +46,7 @@ fn parse_float(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 }
 
 static STR: Signature = Signature::new("str", "The value as text.", &[req("str", Any, "The value")])
+    .group(Group::Numbers)
     .examples(&["SELECT str(str=12) AS Text FROM scope()"]);
 
 fn str(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -57,6 +61,7 @@ static RAND: Signature = Signature::new(
     "A random whole number from 0 up to, but without, `range`.",
     &[opt("range", Int, "The bound")],
 )
+.group(Group::Numbers)
 .examples(&["SELECT rand(range=10) < 10 AS Small FROM scope()"]);
 
 fn rand(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -76,6 +81,7 @@ static HUMANIZE: Signature = Signature::new(
         opt("comma", Int, "A number with commas: `1,234,567`"),
     ],
 )
+.group(Group::Numbers)
 .examples(&["SELECT humanize(bytes=1500000) AS Size FROM scope()"]);
 
 fn humanize(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

@@ -7,6 +7,7 @@ static BASENAME: Signature = Signature::new(
     "The last part of a path.",
     &[req("path", Any, "The path"), opt("sep", Text, "The separator"), opt("path_type", Text, "`linux`, `windows` …")],
 )
+.group(Group::Paths)
 .examples(&["SELECT basename(path='/etc/passwd') AS Name FROM scope()"]);
 
 fn basename(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -19,6 +20,7 @@ static DIRNAME: Signature = Signature::new(
     "The path without its last part.",
     &[req("path", Any, "The path"), opt("sep", Text, "The separator"), opt("path_type", Text, "`linux`, `windows` …")],
 )
+.group(Group::Paths)
 .examples(&["SELECT dirname(path='/etc/passwd') AS Folder FROM scope()"]);
 
 fn dirname(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -36,6 +38,7 @@ static PATH_JOIN: Signature = Signature::new(
         opt("path_type", Text, "`linux`, `windows` …"),
     ],
 )
+.group(Group::Paths)
 .examples(&["SELECT path_join(components=('/etc', 'ssh')) AS Path FROM scope()"]);
 
 fn path_join(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -53,6 +56,7 @@ static PATH_SPLIT: Signature = Signature::new(
     "The parts of a path.",
     &[req("path", Any, "The path"), opt("path_type", Text, "`linux`, `windows` …")],
 )
+.group(Group::Paths)
 .examples(&["SELECT path_split(path='/etc/ssh') AS Parts FROM scope()"]);
 
 fn path_split(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -64,6 +68,7 @@ static RELPATH: Signature = Signature::new(
     "The path as seen from another.",
     &[req("path", Text, "The path"), req("base", Text, "Where it is seen from"), opt("sep", Text, "The separator")],
 )
+.group(Group::Paths)
 .examples(&["SELECT relpath(path='/a/b/c', base='/a') AS Path FROM scope()"]);
 
 fn relpath(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

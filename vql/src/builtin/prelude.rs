@@ -5,7 +5,7 @@ pub(super) use std::sync::Arc;
 
 pub(super) use crate::plugin::ArgKind::{Any, Bool, Dict as DictArg, Int, Lambda, Lazy, Query, String as Text, Time};
 pub(super) use crate::plugin::{
-    ArgKind, ArgSpec, Args, CallError, Emit, EmitView, Flow, Function, Plugin, Registry, Signature,
+    ArgKind, ArgSpec, Args, CallError, Emit, EmitView, Flow, Function, Group, Plugin, Registry, Signature,
 };
 pub(super) use crate::row::{Columns, Row};
 pub(super) use crate::scope::Context;

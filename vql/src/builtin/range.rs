@@ -11,6 +11,7 @@ static RANGE: Signature = Signature::new(
         opt("step", Int, "1 without"),
     ],
 )
+.group(Group::Rows)
 .examples(&["SELECT _value FROM range(end=3)"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

@@ -10,6 +10,7 @@ static SAMPLE: Signature = Signature::new(
     "Each n-th row of a query, from the first.",
     &[req("query", Query, "The query"), req("n", Int, "How many rows to one")],
 )
+.group(Group::Rows)
 .examples(&["SELECT * FROM sample(query={ SELECT * FROM range(end=4) }, n=2)"]);
 
 fn sample(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
@@ -32,6 +33,7 @@ static DEDUP: Signature = Signature::new(
         opt("size", Int, "How many keys to remember, 1000 without"),
     ],
 )
+.group(Group::Rows)
 .examples(&["SELECT * FROM dedup(key='A', query={ SELECT _value / 2 > 0.9 AS A FROM range(end=4) })"]);
 
 fn dedup(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
@@ -69,6 +71,7 @@ static BATCH: Signature = Signature::new(
         opt("timeout", Int, "Accepted for existing queries"),
     ],
 )
+.group(Group::Rows)
 .examples(&["SELECT len(list=Rows) AS Len FROM batch(batch_size=2, query={ SELECT * FROM range(end=3) })"]);
 
 fn batch(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

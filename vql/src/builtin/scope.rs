@@ -3,6 +3,7 @@
 use super::prelude::*;
 
 static SCOPE: Signature = Signature::new("scope", "The variables and columns that can be seen here, as a dict.", &[])
+    .group(Group::Control)
     .examples(&["LET X <= 5 SELECT scope().X AS X FROM scope()"]);
 
 fn call(cx: &Context<'_>, _args: &Args<'_>) -> Result<Value, CallError> {
@@ -19,6 +20,7 @@ fn call(cx: &Context<'_>, _args: &Args<'_>) -> Result<Value, CallError> {
 }
 
 static SCOPE_PLUGIN: Signature = Signature::new("scope", "One row: for queries about variables alone.", &[])
+    .group(Group::Control)
     .examples(&["SELECT 1 + 2 AS Three FROM scope()"]);
 
 fn run(_cx: &Context<'_>, _args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
@@ -30,6 +32,7 @@ static VERSION: Signature = Signature::new(
     "A number when this program has the function or plugin, else NULL: for artifacts that run on several versions.",
     &[opt("function", Text, "The name of a function"), opt("plugin", Text, "The name of a plugin")],
 )
+.group(Group::Control)
 .examples(&["SELECT version(plugin='range') AS Version FROM scope()"]);
 
 fn version(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

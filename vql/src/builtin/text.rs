@@ -5,6 +5,7 @@ use regex::bytes::{Captures, Regex};
 use super::prelude::*;
 
 static LOWCASE: Signature = Signature::new("lowcase", "The text in lower case.", &[req("string", Text, "The text")])
+    .group(Group::Strings)
     .examples(&["SELECT lowcase(string='ABC') AS Text FROM scope()"]);
 
 fn lowcase(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -12,6 +13,7 @@ fn lowcase(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 }
 
 static UPCASE: Signature = Signature::new("upcase", "The text in upper case.", &[req("string", Text, "The text")])
+    .group(Group::Strings)
     .examples(&["SELECT upcase(string='abc') AS Text FROM scope()"]);
 
 fn upcase(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -23,6 +25,7 @@ static SUBSTR: Signature = Signature::new(
     "The characters from `start` up to, but without, `end`.",
     &[req("str", Text, "The text"), opt("start", Int, "0 without"), opt("end", Int, "To the end without")],
 )
+.group(Group::Strings)
 .examples(&["SELECT substr(str='abcdef', start=1, end=3) AS Text FROM scope()"]);
 
 fn substr(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -41,6 +44,7 @@ static STRIP: Signature = Signature::new(
         opt("suffix", Text, "What to take off behind"),
     ],
 )
+.group(Group::Strings)
 .examples(&["SELECT strip(string='abc', prefix='a') AS Text FROM scope()"]);
 
 fn strip(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -63,6 +67,7 @@ static SPLIT: Signature = Signature::new(
         opt("sep_string", Text, "The separator itself, when it is no pattern"),
     ],
 )
+.group(Group::Strings)
 .examples(&["SELECT split(string='a,b', sep=',') AS Parts FROM scope()"]);
 
 fn split(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -84,6 +89,7 @@ static JOIN: Signature = Signature::new(
     "The elements of an array as one text.",
     &[req("array", Text, "The elements").repeated(), opt("sep", Text, "What stands between them")],
 )
+.group(Group::Strings)
 .examples(&["SELECT join(array=('a', 'b'), sep='-') AS Text FROM scope()"]);
 
 fn join(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -100,6 +106,7 @@ static REGEX_REPLACE: Signature = Signature::new(
         opt("replace_lambda", Lambda, "Or a lambda that gets the match and gives the text"),
     ],
 )
+.group(Group::Strings)
 .examples(&["SELECT regex_replace(source='hello', re='l+', replace='L') AS Text FROM scope()"]);
 
 fn regex_replace(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -154,6 +161,7 @@ static REGEX_TRANSFORM: Signature = Signature::new(
         opt("key", Text, "Accepted for existing queries"),
     ],
 )
+.group(Group::Strings)
 .examples(&["SELECT regex_transform(source='ab', map=dict(a='x')) AS Text FROM scope()"]);
 
 fn regex_transform(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -170,6 +178,7 @@ static PARSE_STRING_WITH_REGEX: Signature = Signature::new(
     "A dict of what the groups of the patterns matched; groups without a name are `g1`, `g2` …",
     &[req("string", Text, "The text"), req("regex", Text, "The patterns").repeated()],
 )
+.group(Group::Strings)
 .examples(&["SELECT parse_string_with_regex(string='pid 12', regex='pid (?P<Pid>\\\\d+)').Pid AS Pid FROM scope()"]);
 
 fn parse_string_with_regex(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

@@ -18,7 +18,7 @@ static TIMESTAMP: Signature = Signature::new(
         opt("string", Text, "Text in any usual form"),
         opt("format", Text, "The form of the text, written for the time `Mon Jan 2 15:04:05 MST 2006`"),
     ],
-)
+).group(Group::Time)
 .examples(&["SELECT timestamp(epoch=1630414425) AS Time FROM scope()"]);
 
 fn timestamp(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -55,6 +55,7 @@ static TIMESTAMP_FORMAT: Signature = Signature::new(
         ),
     ],
 )
+.group(Group::Time)
 .examples(&["SELECT timestamp_format(time=0, format='2006-01-02') AS Day FROM scope()"]);
 
 fn timestamp_format(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -66,6 +67,7 @@ fn timestamp_format(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallErro
 }
 
 static NOW: Signature = Signature::new("now", "The time in seconds since 1970.", &[opt("ns", Bool, "In nanoseconds")])
+    .group(Group::Time)
     .examples(&["SELECT now() > 0 AS Later FROM scope()"]);
 
 fn now(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

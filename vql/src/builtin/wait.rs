@@ -11,6 +11,7 @@ static SLEEP: Signature = Signature::new(
     "Waits, and gives TRUE.",
     &[opt("time", Int, "Seconds"), opt("ms", Int, "Milliseconds, beside the seconds")],
 )
+.group(Group::Control)
 .examples(&["SELECT sleep(ms=1) AS Slept FROM scope()"]);
 
 fn sleep(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -30,6 +31,7 @@ static DELAY: Signature = Signature::new(
         opt("buffer_size", Int, "How many rows wait at most, 1024 without"),
     ],
 )
+.group(Group::Control)
 .examples(&["SELECT * FROM delay(query={ SELECT 1 AS A FROM scope() }, delay=0)"]);
 
 fn delay(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
@@ -71,6 +73,7 @@ static CLOCK: Signature = Signature::new(
         opt("ms", Int, "Milliseconds, instead of period"),
     ],
 )
+.group(Group::Control)
 .examples(&["SELECT Unix > 0 AS Ticked FROM clock(start=0) LIMIT 1"]);
 
 fn clock(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
