@@ -6,11 +6,13 @@
 
 mod cache;
 mod expr;
+mod group;
 mod held;
 mod lambda;
 pub mod ops;
 mod query;
 mod select;
+mod sort;
 
 use std::any::{Any, TypeId};
 use std::cell::Cell;

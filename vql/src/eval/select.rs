@@ -4,18 +4,15 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use indexmap::IndexMap;
-
-use super::held::{self, Held};
-use super::{rows_of, suggest};
+use super::{group, rows_of, sort, suggest};
 use crate::plan::{Expr, Item, Select, Source};
 use crate::plugin::{EmitView, Flow};
 use crate::row::{Columns, Row, RowView};
 use crate::scope::{Aggregates, Context, Found, Level};
 use crate::value::Value;
 
-const CONTINUE: Flow = ControlFlow::Continue(());
-const BREAK: Flow = ControlFlow::Break(());
+pub(super) const CONTINUE: Flow = ControlFlow::Continue(());
+pub(super) const BREAK: Flow = ControlFlow::Break(());
 
 /// Runs `select` in the scope of `cx`. Break when `emit` broke or the query was cancelled; LIMIT is no Break.
 pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) -> Flow {
@@ -48,9 +45,9 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
         if left == 0 { BREAK } else { CONTINUE }
     };
     if !select.group_by.is_empty() {
-        grouped(&cx, select, &counts, &mut limited);
+        group::run(&cx, select, &counts, &mut limited);
     } else if !select.order_by.is_empty() {
-        sorted(&cx, select, &counts, limit, &mut limited);
+        sort::run(&cx, select, &counts, limit, &mut limited);
     } else {
         let _ = plain(&cx, select, &counts, &mut |_, row| limited(row));
     }
@@ -62,9 +59,9 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
 
 /// What happened to the rows, for EXPLAIN.
 #[derive(Default)]
-struct Counts {
-    read: AtomicU64,
-    kept: AtomicU64,
+pub(super) struct Counts {
+    pub read: AtomicU64,
+    pub kept: AtomicU64,
     out: AtomicU64,
 }
 
@@ -93,7 +90,7 @@ impl Counts {
 /// For how many rows EXPLAIN says what became of them.
 const MAX_EXPLAINED: u64 = 100;
 
-fn explain_row(cx: &Context<'_>, select: &Select, number: u64, input: &dyn RowView, what: &str) {
+pub(super) fn explain_row(cx: &Context<'_>, select: &Select, number: u64, input: &dyn RowView, what: &str) {
     if select.explain && number < MAX_EXPLAINED {
         let text = input.to_row().to_json();
         // Wide rows are known by their beginning.
@@ -103,7 +100,7 @@ fn explain_row(cx: &Context<'_>, select: &Select, number: u64, input: &dyn RowVi
 }
 
 /// The rows that WHERE keeps, each with the source's row under it.
-fn plain(
+pub(super) fn plain(
     cx: &Context<'_>,
     select: &Select,
     counts: &Counts,
@@ -138,14 +135,14 @@ fn plain(
 }
 
 /// How the columns of a SELECT follow from the columns of its source.
-struct Layout {
+pub(super) struct Layout {
     input: Arc<Columns>,
     output: Arc<Columns>,
-    cells: Vec<Cell>,
+    pub cells: Vec<Cell>,
 }
 
 #[derive(Clone, Copy)]
-enum Cell {
+pub(super) enum Cell {
     /// The source's column.
     Input(usize),
     /// The item of the select list.
@@ -153,7 +150,7 @@ enum Cell {
 }
 
 impl Layout {
-    fn new(select: &Select, input: &Arc<Columns>) -> Layout {
+    pub(super) fn new(select: &Select, input: &Arc<Columns>) -> Layout {
         let mut names: Vec<Arc<str>> = Vec::new();
         let mut cells: Vec<Cell> = Vec::new();
         for (i, item) in select.items.iter().enumerate() {
@@ -185,19 +182,19 @@ impl Layout {
         Layout { input: input.clone(), output, cells }
     }
 
-    fn fits(&self, input: &Arc<Columns>) -> bool {
+    pub(super) fn fits(&self, input: &Arc<Columns>) -> bool {
         Arc::ptr_eq(&self.input, input) || self.input.names() == input.names()
     }
 }
 
 /// A row of a SELECT: its cells are computed when first read.
-struct SelectRow<'a> {
-    layout: &'a Layout,
-    select: &'a Select,
+pub(super) struct SelectRow<'a> {
+    pub layout: &'a Layout,
+    pub select: &'a Select,
     /// The scope with the source's row over it: what columns see.
-    below: &'a Context<'a>,
-    input: &'a dyn RowView,
-    cells: &'a [OnceLock<Value>],
+    pub below: &'a Context<'a>,
+    pub input: &'a dyn RowView,
+    pub cells: &'a [OnceLock<Value>],
 }
 
 impl SelectRow<'_> {
@@ -245,126 +242,8 @@ impl RowView for SelectRow<'_> {
     }
 }
 
-fn sorted(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64, emit: &mut EmitView<'_>) {
-    // With a LIMIT only the rows that may still come out are kept: twice as many, so that sorting is seldom.
-    let most = usize::try_from(limit).ok().filter(|n| *n <= MAX_KEPT).unwrap_or(usize::MAX);
-    let mut held = Held::default();
-    let (mut rows, mut bytes): (Vec<(Vec<Value>, Row)>, usize) = (Vec::new(), 0);
-    let _ = plain(cx, select, counts, &mut |input, view| {
-        let keys = held::sort_keys(cx, &select.order_by, input, view);
-        let row = view.to_row();
-        let size = held::size(&row);
-        if most == usize::MAX && !held.admit(cx, select.span, "ORDER BY", size) {
-            return BREAK;
-        }
-        rows.push((keys, row));
-        bytes += size;
-        if most != usize::MAX && (rows.len() >= 2 * most + 64 || bytes > held::MAX_BYTES) {
-            held::sort(&mut rows, &select.order_by);
-            rows.truncate(most);
-            bytes = rows.iter().map(|(_, row)| held::size(row)).sum();
-            // The few that may come out are so long that hardly another one fits beside them.
-            if bytes > held::MAX_BYTES / 2 {
-                held::too_much(cx, select.span, "ORDER BY", counts.kept.load(Ordering::Relaxed));
-                return BREAK;
-            }
-        }
-        CONTINUE
-    });
-    if cx.cancelled() {
-        return;
-    }
-    held::sort(&mut rows, &select.order_by);
-    let _ = rows.into_iter().try_for_each(|(_, row)| emit(&row));
-}
-
-/// Up to this LIMIT, ORDER BY keeps just the first rows.
-const MAX_KEPT: usize = 10_000;
-
-struct Group {
-    aggregates: Aggregates,
-    sort_keys: Vec<Value>,
-    row: Option<Row>,
-}
-
-fn grouped(cx: &Context<'_>, select: &Select, counts: &Counts, emit: &mut EmitView<'_>) {
-    let mut held = Held::default();
-    let mut groups: IndexMap<String, Group> = IndexMap::new();
-    let mut layout: Option<Layout> = None;
-    let _ = source(cx, &select.from, &mut |input| {
-        let number = counts.read.fetch_add(1, Ordering::Relaxed);
-        cx.charge(1)?;
-        let fits = layout.as_ref().is_some_and(|l| l.fits(input.columns()));
-        let layout = match &mut layout {
-            Some(layout) if fits => layout,
-            slot => slot.insert(Layout::new(select, input.columns())),
-        };
-        let cells: Vec<OnceLock<Value>> = layout.cells.iter().map(|_| OnceLock::new()).collect();
-        let key = {
-            // Aggregates have no group yet: what WHERE and the key read of them does not count.
-            let scratch = Aggregates::default();
-            let outside = cx.with_aggregates(&scratch);
-            let below = outside.with_row(input);
-            let scratch_cells: Vec<OnceLock<Value>> = layout.cells.iter().map(|_| OnceLock::new()).collect();
-            let view = SelectRow { layout, select, below: &below, input, cells: &scratch_cells };
-            let above = below.with_row(&view);
-            if let Some(filter) = &select.filter
-                && !filter.truth(&above)
-            {
-                explain_row(cx, select, number, input, "WHERE drops it");
-                return CONTINUE;
-            }
-            let mut key = String::new();
-            for (i, expr) in select.group_by.iter().enumerate() {
-                if i > 0 {
-                    key.push('\0');
-                }
-                key.push_str(&cx.materialize(expr.eval(&above)).to_text());
-            }
-            explain_row(cx, select, number, input, &format!("in the group {key:?}"));
-            // What is computed already and is no aggregate need not be computed again.
-            for (index, cell) in layout.cells.iter().enumerate() {
-                if let (Cell::Item(item), Some(value)) = (cell, scratch_cells[index].get())
-                    && !select.items[*item].is_aggregate()
-                {
-                    let _ = cells[index].set(value.clone());
-                }
-            }
-            key
-        };
-        counts.kept.fetch_add(1, Ordering::Relaxed);
-        let is_new = !groups.contains_key(&key);
-        let size = key.len() + 64;
-        let group = groups.entry(key).or_insert_with(|| Group {
-            aggregates: cx.aggregates.of_group(),
-            sort_keys: Vec::new(),
-            row: None,
-        });
-        // Before the new row is computed, so that an aggregate's list has no second owner and grows in place.
-        group.row = None;
-        let inside = cx.with_aggregates(&group.aggregates);
-        let below = inside.with_row(input);
-        let view = SelectRow { layout, select, below: &below, input, cells: &cells };
-        let row = view.to_row();
-        group.sort_keys = held::sort_keys(&inside, &select.order_by, input, &row);
-        let size = size + if is_new { held::size(&row) } else { 0 };
-        group.row = Some(row);
-        if is_new && !held.admit(cx, select.span, "GROUP BY", size) {
-            return BREAK;
-        }
-        CONTINUE
-    });
-    if cx.cancelled() {
-        return;
-    }
-    let mut rows: Vec<(Vec<Value>, Row)> =
-        groups.into_values().filter_map(|g| g.row.map(|row| (g.sort_keys, row))).collect();
-    held::sort(&mut rows, &select.order_by);
-    let _ = rows.into_iter().try_for_each(|(_, row)| emit(&row));
-}
-
 /// The rows of what stands behind FROM.
-fn source(cx: &Context<'_>, from: &Source, emit: &mut EmitView<'_>) -> Flow {
+pub(super) fn source(cx: &Context<'_>, from: &Source, emit: &mut EmitView<'_>) -> Flow {
     // With parentheses a plugin comes before a variable of its name, without it the variable.
     if let (Some(plugin), Some(args)) = (&from.plugin, &from.args) {
         let at = (&*from.name, from.span);
