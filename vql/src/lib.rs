@@ -6,6 +6,8 @@ pub mod diagnostic;
 pub mod syntax;
 
 #[cfg(feature = "eval")]
+pub mod accessor;
+#[cfg(feature = "eval")]
 pub mod artifact;
 #[cfg(feature = "eval")]
 pub mod builtin;
@@ -26,6 +28,8 @@ pub mod scope;
 #[cfg(feature = "eval")]
 pub mod value;
 
+#[cfg(feature = "eval")]
+pub use accessor::{Accessor, OsPath, PathKind};
 #[cfg(feature = "eval")]
 pub use eval::Execution;
 #[cfg(feature = "eval")]

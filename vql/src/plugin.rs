@@ -7,6 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
+use crate::accessor::{self, Accessor, OsPath};
 use crate::eval::{Lambda, LambdaValue, StoredQuery};
 use crate::plan;
 use crate::row::{Row, RowView};
@@ -333,6 +334,26 @@ impl<'a> Args<'a> {
         })
     }
 
+    /// The accessor that the argument `accessor` names; the default one without.
+    pub fn accessor(&self) -> Result<Arc<dyn Accessor>, CallError> {
+        self.cx.registry().accessor(self.opt_str("accessor")?.as_deref())
+    }
+
+    /// A path as `accessor` reads it. Empty when absent.
+    pub fn os_path(&self, name: &str, accessor: &dyn Accessor) -> OsPath {
+        OsPath::of_value(accessor.path_kind(), &self.value(name))
+    }
+
+    /// The paths of a repeated argument.
+    pub fn os_paths(&self, name: &str, accessor: &dyn Accessor) -> Vec<OsPath> {
+        let kind = accessor.path_kind();
+        match self.value(name) {
+            Value::Null => Vec::new(),
+            Value::Array(items) => items.iter().map(|item| OsPath::of_value(kind, item)).collect(),
+            other => vec![OsPath::of_value(kind, &other)],
+        }
+    }
+
     pub fn time(&self, name: &str) -> Result<Option<Timestamp>, CallError> {
         let Some(value) = self.some(name) else { return Ok(None) };
         match crate::builtin::time::to_time(self.cx, &value) {
@@ -461,11 +482,12 @@ impl Lazy<'_> {
     }
 }
 
-/// The plugins and functions that a query may use. There is no global one.
+/// The plugins, functions and accessors that a query may use. There is no global one.
 #[derive(Clone, Default)]
 pub struct Registry {
     plugins: IndexMap<&'static str, Arc<dyn Plugin>>,
     functions: IndexMap<&'static str, Arc<dyn Function>>,
+    accessors: IndexMap<&'static str, Arc<dyn Accessor>>,
 }
 
 impl Registry {
@@ -478,6 +500,7 @@ impl Registry {
     pub fn core() -> Registry {
         let mut registry = Registry::new();
         crate::builtin::register(&mut registry);
+        accessor::register(&mut registry);
         registry
     }
 
@@ -491,6 +514,37 @@ impl Registry {
     pub fn add_function(&mut self, function: impl Function + 'static) -> &mut Registry {
         self.functions.insert(function.signature().name, Arc::new(function));
         self
+    }
+
+    /// Adds an accessor; one of the same name is replaced.
+    pub fn add_accessor(&mut self, accessor: impl Accessor + 'static) -> &mut Registry {
+        self.accessors.insert(accessor.name(), Arc::new(accessor));
+        self
+    }
+
+    /// The accessor of that name; [`accessor::DEFAULT`] for none. The error names those that there are.
+    pub fn accessor(&self, name: Option<&str>) -> Result<Arc<dyn Accessor>, CallError> {
+        let name = name.filter(|name| !name.is_empty());
+        if let Some(found) = self.accessors.get(name.unwrap_or(accessor::DEFAULT)) {
+            return Ok(found.clone());
+        }
+        let known = || self.accessors.keys().copied();
+        let all = || known().collect::<Vec<_>>().join(", ");
+        Err(CallError::new(match name {
+            // Only an endpoint has files.
+            None | Some(accessor::DEFAULT) => {
+                format!("there are no files here: name an accessor (there are {})", all())
+            }
+            Some(name) => {
+                let hint = crate::diagnostic::did_you_mean(name, known())
+                    .map_or_else(|| format!("there are {}", all()), |hint| format!("{hint} (there are {})", all()));
+                format!("there is no accessor `{name}`: {hint}")
+            }
+        }))
+    }
+
+    pub fn accessor_names(&self) -> impl Iterator<Item = &'static str> {
+        self.accessors.keys().copied()
     }
 
     pub fn plugin(&self, name: &str) -> Option<&Arc<dyn Plugin>> {

@@ -6,7 +6,12 @@ use std::{
     ops::ControlFlow,
 };
 
-use super::{Accessor, Entry, Kind, Meta, ReadSeek, os_bytes, os_path};
+use vql::{
+    Accessor, Context, OsPath,
+    accessor::{Entry, Kind, Meta, ReadSeek},
+};
+
+use super::{os_bytes, os_path};
 
 pub(super) struct File {
     pub(super) name: &'static str,
@@ -18,7 +23,25 @@ impl Accessor for File {
         self.name
     }
 
-    fn open(&self, path: &[u8]) -> io::Result<Box<dyn ReadSeek>> {
+    fn open(&self, _cx: &Context<'_>, path: &OsPath) -> io::Result<Box<dyn ReadSeek>> {
+        self.open_bytes(path.bytes())
+    }
+
+    fn stat(&self, _cx: &Context<'_>, path: &OsPath, follow: bool) -> io::Result<Meta> {
+        self.describe(path.bytes(), follow)
+    }
+
+    fn list(&self, _cx: &Context<'_>, path: &OsPath, each: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> io::Result<()> {
+        self.list_entries(path.bytes(), each)
+    }
+
+    fn ignores_case(&self) -> bool {
+        self.nocase
+    }
+}
+
+impl File {
+    pub(super) fn open_bytes(&self, path: &[u8]) -> io::Result<Box<dyn ReadSeek>> {
         // Before it is opened: that alone wakes who waits at a pipe, starts a watchdog, winds a tape back.
         readable(&fs::metadata(os_path(path))?)?;
         let file = open(path)?;
@@ -26,7 +49,7 @@ impl Accessor for File {
         Ok(Box::new(file))
     }
 
-    fn stat(&self, path: &[u8], follow: bool) -> io::Result<Meta> {
+    pub(super) fn describe(&self, path: &[u8], follow: bool) -> io::Result<Meta> {
         let os = os_path(path);
         let meta = if follow { fs::metadata(&os) } else { fs::symlink_metadata(&os) }?;
         let mut known = describe(&meta);
@@ -36,7 +59,7 @@ impl Accessor for File {
         Ok(known)
     }
 
-    fn list(&self, path: &[u8], each: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> io::Result<()> {
+    pub(super) fn list_entries(&self, path: &[u8], each: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> io::Result<()> {
         for entry in fs::read_dir(os_path(path))? {
             // One bad entry (a directory in /proc that has just gone) is no reason to stop.
             let Ok(entry) = entry else { continue };
@@ -46,10 +69,6 @@ impl Accessor for File {
             }
         }
         Ok(())
-    }
-
-    fn ignores_case(&self) -> bool {
-        self.nocase
     }
 }
 

@@ -7,7 +7,10 @@ use super::{
     prelude::*,
     stat::{COLUMNS, values},
 };
-use crate::accessors::{self, Accessor, Kind, Meta};
+use vql::{
+    Accessor, OsPath,
+    accessor::{Kind, Meta},
+};
 
 static GLOB: Signature = Signature::new(
     "glob",
@@ -30,20 +33,20 @@ static GLOB: Signature = Signature::new(
 ]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {
-    let accessor = accessors::of(args)?;
+    let accessor = args.accessor()?;
     let mut patterns = Vec::new();
-    for text in accessors::paths(&args.value("globs")) {
-        patterns.extend(pattern::parse(&text).map_err(|error| format!("globs: {}: {error}", accessors::show(&text)))?);
+    for glob in args.os_paths("globs", &*accessor) {
+        patterns.extend(pattern::parse(glob.bytes()).map_err(|error| format!("globs: {}: {error}", glob.show()))?);
     }
-    let mut root = accessors::path(&args.value("root"));
+    let mut root = args.os_path("root", &*accessor);
     if root.is_empty() {
-        root = b"/".to_vec();
+        root = OsPath::new(accessor.path_kind(), "/");
     }
     let callback = args.lambda("recursion_callback")?;
     let columns = Columns::new(COLUMNS);
     let mut walk = Walk {
         cx,
-        accessor,
+        accessor: &*accessor,
         columns: &columns,
         emit,
         follow: !args.bool("nosymlink")?,
@@ -71,7 +74,7 @@ struct Goal<'p> {
 /// given, once.
 struct Walk<'w, 'c> {
     cx: &'w Context<'c>,
-    accessor: &'static dyn Accessor,
+    accessor: &'w dyn Accessor,
     columns: &'w Arc<Columns>,
     emit: &'w mut Emit<'c>,
     follow: bool,
@@ -109,11 +112,11 @@ impl<'p> Walk<'_, '_> {
     }
 
     /// Looks for the goals in a directory: gives what is found, then goes down.
-    fn directory(&mut self, path: &[u8], goals: Vec<Goal<'p>>) -> Flow {
+    fn directory(&mut self, path: &OsPath, goals: Vec<Goal<'p>>) -> Flow {
         if goals.is_empty() {
             return CONTINUE;
         }
-        let meta = self.accessor.stat(path, true).ok();
+        let meta = self.accessor.stat(self.cx, path, true).ok();
         let id = meta.as_ref().and_then(|meta| meta.id);
         if let Some(id) = id {
             if self.above.contains(&id) {
@@ -128,7 +131,7 @@ impl<'p> Walk<'_, '_> {
         result
     }
 
-    fn entries(&mut self, path: &[u8], goals: &[Goal<'p>]) -> Flow {
+    fn entries(&mut self, path: &OsPath, goals: &[Goal<'p>]) -> Flow {
         // Where all goals name what they want, the directory need not be read (nor be readable).
         let names: Option<Vec<&[u8]>> = goals
             .iter()
@@ -151,7 +154,7 @@ impl<'p> Walk<'_, '_> {
         } else {
             let mut flow = CONTINUE;
             let accessor = self.accessor;
-            let listed = accessor.list(path, &mut |entry| {
+            let listed = accessor.list(self.cx, path, &mut |entry| {
                 flow = self.entry(path, &entry.name, entry.kind, goals, &mut below);
                 flow
             });
@@ -161,7 +164,7 @@ impl<'p> Walk<'_, '_> {
             flow?;
         }
         for (name, goals) in below {
-            self.directory(&join(path, &name), goals)?;
+            self.directory(&path.join(&name), goals)?;
         }
         CONTINUE
     }
@@ -169,7 +172,7 @@ impl<'p> Walk<'_, '_> {
     /// Gives an entry if it is what a goal ends with, and notes it if a goal leads through it.
     fn entry(
         &mut self,
-        path: &[u8],
+        path: &OsPath,
         name: &[u8],
         kind: Kind,
         goals: &[Goal<'p>],
@@ -204,8 +207,8 @@ impl<'p> Walk<'_, '_> {
         if !found && !may_enter {
             return CONTINUE;
         }
-        let full = join(path, name);
-        let meta = match self.accessor.stat(&full, false) {
+        let full = path.join(name);
+        let meta = match self.accessor.stat(self.cx, &full, false) {
             Ok(meta) => meta,
             Err(error) => {
                 self.trouble(&full, &error);
@@ -223,11 +226,11 @@ impl<'p> Walk<'_, '_> {
     }
 
     /// Whether the walk goes into what is described.
-    fn enters(&mut self, path: &[u8], meta: &Meta, named: bool, goals: &[Goal<'p>]) -> bool {
+    fn enters(&mut self, path: &OsPath, meta: &Meta, named: bool, goals: &[Goal<'p>]) -> bool {
         let target;
         let directory = match meta.kind {
             Kind::Directory => meta,
-            Kind::Link if self.follow => match self.accessor.stat(path, true) {
+            Kind::Link if self.follow => match self.accessor.stat(self.cx, path, true) {
                 Ok(found) if found.kind == Kind::Directory => {
                     target = found;
                     &target
@@ -246,17 +249,12 @@ impl<'p> Walk<'_, '_> {
     }
 
     /// What goes away while we look, or was never there, is no trouble.
-    fn trouble(&self, path: &[u8], error: &std::io::Error) {
+    fn trouble(&self, path: &OsPath, error: &std::io::Error) {
         use std::io::ErrorKind::{NotADirectory, NotFound};
         if !matches!(error.kind(), NotFound | NotADirectory) {
-            self.cx.log(vql::Level::Debug, format!("glob: {}: {error}", accessors::show(path)));
+            self.cx.log(vql::Level::Debug, format!("glob: {}: {error}", path.show()));
         }
     }
-}
-
-fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
-    let separator: &[u8] = if path.is_empty() || path.ends_with(b"/") { b"" } else { b"/" };
-    [path, separator, name].concat()
 }
 
 pub(super) fn register(registry: &mut Registry) {

@@ -5,7 +5,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use super::prelude::*;
-use crate::{accessors, flows::hex};
+use crate::flows::hex;
 
 const BUFFER: usize = 128 << 10;
 
@@ -26,8 +26,8 @@ static HASH: Signature = Signature::new(
 ]);
 
 fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    let accessor = accessors::of(args)?;
-    let path = accessors::path(&args.value("path"));
+    let accessor = args.accessor()?;
+    let path = args.os_path("path", &*accessor);
     let chosen: Vec<String> = args.strings("hashselect")?.iter().map(|name| name.to_ascii_uppercase()).collect();
     if let Some(unknown) = chosen.iter().find(|name| !["MD5", "SHA1", "SHA256"].contains(&name.as_str())) {
         return Err(CallError::new(format!("hashselect: there is no `{unknown}`: use MD5, SHA1 or SHA256")));
@@ -36,16 +36,16 @@ fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     let mut md5 = wants("MD5").then(Md5::new);
     let mut sha1 = wants("SHA1").then(Sha1::new);
     let mut sha256 = wants("SHA256").then(Sha256::new);
-    let trouble = |error: &std::io::Error| accessors::trouble(&path, error);
+    let trouble = |error: &std::io::Error| vql::accessor::trouble(&path, error);
 
     let max = args.opt_int("max_size")?.filter(|max| *max > 0);
     if let Some(max) = max
-        && accessor.stat(&path, true).map_err(|error| trouble(&error))?.size > max as u64
+        && accessor.stat(cx, &path, true).map_err(|error| trouble(&error))?.size > max as u64
     {
-        cx.log(vql::Level::Info, format!("hash: {} is longer than {max} bytes", accessors::show(&path)));
+        cx.log(vql::Level::Info, format!("hash: {} is longer than {max} bytes", path.show()));
         return Ok(Value::Null);
     }
-    let mut file = accessor.open(&path).map_err(|error| trouble(&error))?;
+    let mut file = accessor.open(cx, &path).map_err(|error| trouble(&error))?;
     let mut buffer = vec![0; BUFFER];
     let mut size = 0_u64;
     loop {

@@ -28,6 +28,7 @@ use vql::Registry;
 /// Everything that a query may use on an endpoint: the core of the language and what reads this host.
 pub fn registry() -> Arc<Registry> {
     let mut registry = Registry::core();
+    crate::accessors::register(&mut registry);
     environ::register(&mut registry);
     execve::register(&mut registry);
     getpid::register(&mut registry);

@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Read};
 
 use super::prelude::*;
-use crate::accessors;
 
 const DEFAULT_BUFFER: i64 = 64 << 10;
 const MAX_BUFFER: i64 = 16 << 20;
@@ -21,14 +20,14 @@ static PARSE_LINES: Signature = Signature::new(
 .examples(&["SELECT Line FROM parse_lines(filename='/etc/passwd') WHERE Line =~ 'root'"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {
-    let accessor = accessors::of(args)?;
+    let accessor = args.accessor()?;
     let longest = args.opt_int("buffer_size")?.filter(|n| *n > 0).unwrap_or(DEFAULT_BUFFER).min(MAX_BUFFER) as u64;
     let columns = Columns::new(["Line"]);
-    for path in accessors::paths(&args.value("filename")) {
-        let mut lines = match accessor.open(&path) {
+    for path in args.os_paths("filename", &*accessor) {
+        let mut lines = match accessor.open(cx, &path) {
             Ok(file) => BufReader::with_capacity(64 << 10, file),
             Err(error) => {
-                cx.error(format!("parse_lines: {}: {error}", accessors::show(&path)));
+                cx.error(format!("parse_lines: {}: {error}", path.show()));
                 continue;
             }
         };
@@ -42,7 +41,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, C
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => {
-                    cx.error(format!("parse_lines: {}: {error}", accessors::show(&path)));
+                    cx.error(format!("parse_lines: {}: {error}", path.show()));
                     break;
                 }
             }

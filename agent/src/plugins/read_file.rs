@@ -3,7 +3,7 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use super::prelude::*;
-use crate::accessors;
+use vql::accessor::trouble;
 
 /// Bytes become up to six in JSON, and a row has its bound.
 const DEFAULT_CHUNK: i64 = 512 << 10;
@@ -41,15 +41,15 @@ static FUNCTION: Signature = Signature::new(
 .examples(&["SELECT read_file(filename='/etc/hostname') AS Name FROM scope()"]);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {
-    let accessor = accessors::of(args)?;
+    let accessor = args.accessor()?;
     let chunk = args.opt_int("chunk")?.filter(|n| *n > 0).unwrap_or(DEFAULT_CHUNK).min(MAX_BYTES) as usize;
     let max = args.opt_int("max_length")?.filter(|n| *n > 0).map_or(u64::MAX, |n| n as u64);
     let columns = Columns::new(["Data", "Offset", "Filename"]);
-    for path in accessors::paths(&args.value("filenames")) {
-        let mut file = match accessor.open(&path) {
+    for path in args.os_paths("filenames", &*accessor) {
+        let mut file = match accessor.open(cx, &path) {
             Ok(file) => file,
             Err(error) => {
-                cx.error(format!("read_file: {}: {error}", accessors::show(&path)));
+                cx.error(format!("read_file: {}: {error}", path.show()));
                 continue;
             }
         };
@@ -61,14 +61,14 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, C
             let mut data = Vec::new();
             let most = (chunk as u64).min(max - offset);
             if let Err(error) = file.by_ref().take(most).read_to_end(&mut data) {
-                cx.error(format!("read_file: {}: {error}", accessors::show(&path)));
+                cx.error(format!("read_file: {}: {error}", path.show()));
                 break;
             }
             if data.is_empty() {
                 break;
             }
             let len = data.len() as u64;
-            let row = vec![Value::from_bytes(data), offset.into(), Value::from_bytes(&path)];
+            let row = vec![Value::from_bytes(data), offset.into(), Value::from(&path)];
             if emit(Row::new(&columns, row)).is_break() {
                 return Ok(BREAK);
             }
@@ -78,13 +78,13 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, C
     Ok(CONTINUE)
 }
 
-fn call(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    let accessor = accessors::of(args)?;
+fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
+    let accessor = args.accessor()?;
     let length = args.opt_int("length")?.filter(|n| *n > 0).unwrap_or(DEFAULT_LENGTH).min(MAX_BYTES);
     let offset = args.int("offset")?.max(0);
-    let path = accessors::path(&args.value("filename"));
+    let path = args.os_path("filename", &*accessor);
     let read = || {
-        let mut file = accessor.open(&path)?;
+        let mut file = accessor.open(cx, &path)?;
         if offset > 0 {
             file.seek(SeekFrom::Start(offset as u64))?;
         }
@@ -92,7 +92,7 @@ fn call(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
         file.take(length as u64).read_to_end(&mut data)?;
         Ok(data)
     };
-    read().map(Value::from_bytes).map_err(|error| accessors::trouble(&path, &error))
+    read().map(Value::from_bytes).map_err(|error| trouble(&path, &error))
 }
 
 pub(super) fn register(registry: &mut Registry) {

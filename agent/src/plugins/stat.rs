@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::prelude::*;
-use crate::accessors::{self, Kind, Meta};
+use vql::{
+    OsPath,
+    accessor::{Kind, Meta, trouble},
+};
 
 const ARGS: &[ArgSpec] = &[req("filename", Path, "The file"), ACCESSOR];
 
@@ -15,27 +18,24 @@ static FUNCTION: Signature = Signature::new("stat", "What describes a file, NULL
     .group(Group::Files)
     .examples(&["SELECT stat(filename='/etc/passwd').Size AS Size FROM scope()"]);
 
-fn run(_cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {
-    Ok(match describe(args)? {
+fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {
+    Ok(match describe(cx, args)? {
         Some(row) => emit(row),
         None => CONTINUE,
     })
 }
 
-fn call(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    Ok(describe(args)?.map(|row| row.to_dict()).into())
+fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
+    Ok(describe(cx, args)?.map(|row| row.to_dict()).into())
 }
 
-fn describe(args: &Args<'_>) -> Result<Option<Row>, CallError> {
-    let accessor = accessors::of(args)?;
-    let path = accessors::path(&args.value("filename"));
-    match accessor.stat(&path, false) {
-        Ok(meta) => {
-            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(&path);
-            Ok(Some(Row::new(&Columns::new(COLUMNS), values(&path, name, &meta))))
-        }
+fn describe(cx: &Context<'_>, args: &Args<'_>) -> Result<Option<Row>, CallError> {
+    let accessor = args.accessor()?;
+    let path = args.os_path("filename", &*accessor);
+    match accessor.stat(cx, &path, false) {
+        Ok(meta) => Ok(Some(Row::new(&Columns::new(COLUMNS), values(&path, path.name(), &meta)))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(accessors::trouble(&path, &error)),
+        Err(error) => Err(trouble(&path, &error)),
     }
 }
 
@@ -45,9 +45,9 @@ pub(super) const COLUMNS: [&str; 13] = [
 ];
 
 /// The columns of a file.
-pub(super) fn values(path: &[u8], name: &[u8], meta: &Meta) -> Vec<Value> {
+pub(super) fn values(path: &OsPath, name: &[u8], meta: &Meta) -> Vec<Value> {
     let time = |at: Option<(i64, i32)>| at.map_or(Value::Null, |(seconds, nanos)| Value::time(seconds, nanos));
-    let path = Value::from_bytes(path);
+    let path = Value::from(path);
     let mut data = Dict::new();
     if let Some((device, inode)) = meta.id {
         data.set("Device", device);

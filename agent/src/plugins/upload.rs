@@ -1,7 +1,7 @@
 //! `upload()`.
 
 use super::prelude::*;
-use crate::{accessors, flows::FlowRun};
+use crate::flows::FlowRun;
 
 static UPLOAD: Signature = Signature::new(
     "upload",
@@ -20,13 +20,13 @@ static UPLOAD: Signature = Signature::new(
 .examples(&["SELECT upload(file=OSPath) AS Upload FROM glob(globs='/etc/os-release')"]);
 
 fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    let accessor = accessors::of(args)?;
-    let path = accessors::path(&args.value("file"));
-    let name = args.some("name").map_or_else(|| path.clone(), |name| accessors::path(&name));
-    let name = String::from_utf8_lossy(&name).into_owned();
+    let accessor = args.accessor()?;
+    let path = args.os_path("file", &*accessor);
+    let name = args.some("name").map_or_else(|| path.clone(), |name| vql::OsPath::of_value(path.kind(), &name));
+    let name = name.text().into_owned();
     let uploaded = match cx.ext::<FlowRun>() {
         None => Err(crate::flows::UploadError::NoFlow),
-        Some(run) => accessor.open(&path).map_err(Into::into).and_then(|mut file| run.upload(&name, &mut file)),
+        Some(run) => accessor.open(cx, &path).map_err(Into::into).and_then(|mut file| run.upload(&name, &mut file)),
     };
     let mut answer = Dict::of([("Path", Value::from(name))]);
     match uploaded {
@@ -37,7 +37,7 @@ fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
             answer.set("Error", Value::Null);
         }
         Err(error) => {
-            cx.error(format!("upload: {}: {error}", accessors::show(&path)));
+            cx.error(format!("upload: {}: {error}", path.show()));
             answer.set("Size", 0);
             answer.set("StoredSize", 0);
             answer.set("Sha256", Value::Null);

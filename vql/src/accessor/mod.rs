@@ -1,0 +1,96 @@
+//! Where files come from: an accessor opens, describes and lists them by path. Queries name it (`accessor='file'`).
+//!
+//! The host adds its own to the [`Registry`](crate::Registry); `data` and `scope` are everywhere.
+
+mod data;
+mod path;
+mod scope;
+
+use std::{
+    io::{self, Read, Seek},
+    ops::ControlFlow,
+};
+
+pub use path::{OsPath, PathKind};
+
+use crate::{plugin::CallError, plugin::Registry, scope::Context};
+
+/// An open file.
+pub trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
+/// One source of files.
+pub trait Accessor: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// How its paths are written.
+    fn path_kind(&self) -> PathKind {
+        PathKind::HOST
+    }
+
+    /// Opens for reading; never waits for another program, as a pipe would.
+    fn open(&self, cx: &Context<'_>, path: &OsPath) -> io::Result<Box<dyn ReadSeek>>;
+
+    /// Describes what is at the path; of a link, the link itself unless `follow`.
+    fn stat(&self, cx: &Context<'_>, path: &OsPath, follow: bool) -> io::Result<Meta>;
+
+    /// Gives the entries of a directory until Break, in the order of the system. The directory is open meanwhile.
+    fn list(&self, cx: &Context<'_>, path: &OsPath, each: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> io::Result<()>;
+
+    /// Names that differ in case only are the same name.
+    fn ignores_case(&self) -> bool {
+        false
+    }
+}
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// As the system has it: a name need not be text.
+    pub name: Vec<u8>,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Kind {
+    #[default]
+    File,
+    Directory,
+    Link,
+    /// A device, pipe or socket.
+    Other,
+    /// The system did not say; `stat` does.
+    Unknown,
+}
+
+/// What is known of a file. Times are seconds and nanoseconds since 1970.
+#[derive(Clone, Debug, Default)]
+pub struct Meta {
+    pub kind: Kind,
+    pub size: u64,
+    /// As `st_mode`, or what comes nearest.
+    pub mode: u32,
+    pub mtime: Option<(i64, i32)>,
+    pub atime: Option<(i64, i32)>,
+    pub ctime: Option<(i64, i32)>,
+    pub btime: Option<(i64, i32)>,
+    /// Device and inode: the same file under another name has the same. None where there is no such thing.
+    pub id: Option<(u64, u64)>,
+    pub owner: Option<(u32, u32)>,
+    /// Where a link points.
+    pub target: Option<Vec<u8>>,
+}
+
+/// The accessor that a query means when it names none.
+pub const DEFAULT: &str = "auto";
+
+/// What a call says when a file could not be used.
+pub fn trouble(path: &OsPath, error: &io::Error) -> CallError {
+    CallError::new(format!("{}: {error}", path.show()))
+}
+
+pub(crate) fn register(registry: &mut Registry) {
+    registry.add_accessor(data::Data);
+    registry.add_accessor(scope::Scope);
+}
