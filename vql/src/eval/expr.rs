@@ -209,11 +209,21 @@ fn matches(value: &Value, pattern: &Pattern) -> bool {
     match value {
         Value::Null => false,
         Value::Str(text) => regex.is_match(text.as_bytes()),
-        Value::Bytes(bytes) => regex.is_match(bytes),
+        Value::Bytes(bytes) => regex.is_match(bytes) || regex.is_match(readable(bytes).as_bytes()),
         Value::Array(items) => items.iter().any(|item| matches(item, pattern)),
         Value::Dict(dict) => dict.values().any(|item| matches(item, pattern)),
         other => regex.is_match(other.to_text().as_bytes()),
     }
+}
+
+/// Data as text with U+FFFD for each byte that belongs to none, so that `.` and `[^x]` match such a byte.
+fn readable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
 }
 
 /// A sub-select as a column: one column is unwrapped to its value, one row to itself, no row is NULL.
