@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask setup | ui | test | demo | dist | docs`.
+//! Developer tasks: `cargo xtask setup | ui | test | demo | dist | docs | fuzz`.
 //!
 //! Plain Rust on any machine that has cargo, so that a task reads the same on a laptop and in CI.
 
@@ -8,6 +8,7 @@
 mod demo;
 mod dist;
 mod docs;
+mod fuzz;
 mod setup;
 mod sh;
 mod test;
@@ -24,13 +25,15 @@ cargo xtask TASK
   demo     build and start `swoop demo`; further arguments are passed to it (--clients 200, --check, …)
   dist     build the statically linked binary, and show that it starts in an empty root
   docs     build the API documentation, warnings denied
+  fuzz     look for texts that the parser or the formatter cannot bear: each target for 1 minute, or as many as are
+           said (10); with --keep what is new goes into fuzz/corpus, as few and small texts as do
 ";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let task = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
-    if !rest.is_empty() && !["demo", "test"].contains(&task.as_str()) {
+    if !rest.is_empty() && !["demo", "fuzz", "test"].contains(&task.as_str()) {
         eprintln!("cargo xtask {task}: takes no arguments, got {}\n\n{USAGE}", rest.join(" "));
         return ExitCode::from(2);
     }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(&rest),
         "dist" => dist::build(),
         "docs" => docs::build(),
+        "fuzz" => fuzz::run(&rest),
         "" | "help" | "-h" | "--help" => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -176,6 +176,13 @@ impl<'a> Parser<'a> {
         span
     }
 
+    /// Takes the token at hand for another. The end stays the end: whoever reads on must meet it.
+    fn read_as(&mut self, token: Token) {
+        if self.peek() != Token::End {
+            self.tokens[self.at].token = token;
+        }
+    }
+
     fn eat(&mut self, token: Token) -> bool {
         let is = self.peek() == token;
         if is {

@@ -387,6 +387,12 @@ fn deep_and_long_texts_are_refused_or_read_but_never_overflow() {
         let (_, found, _) = on_small_stack("noise", text.repeat(n));
         assert!((1..=MAX_DIAGNOSTICS).contains(&found), "{text}: {found}");
     }
+    // The last problem that is reported is one after which a word is taken for another.
+    let marks = "!".repeat(MAX_DIAGNOSTICS);
+    for text in [format!("SELGCT f(a={marks}1)"), format!("SELECT a FORM x {marks}"), format!("{marks} SELEC * FROM x")]
+    {
+        assert!(on_small_stack("corrected", text).1 > 0);
+    }
     assert_eq!(on_small_stack("words", "a ".repeat(MAX_TOKENS + 1)).1, 2);
     assert_eq!(parse(&" ".repeat(MAX_TEXT + 1)).diagnostics[0].code, "V0009");
 }

@@ -95,7 +95,7 @@ impl Parser<'_> {
                         .hint(format!("did you mean `{name}`?")),
                 );
                 // Read on as if it were right, for the problems behind it.
-                self.tokens[self.at].token = meant;
+                self.read_as(meant);
                 return self.statement();
             }
             if self.at > 0 {
@@ -375,7 +375,7 @@ impl Parser<'_> {
                     Diagnostic::error("V0018", self.span(), format!("`{word}` is a keyword"))
                         .hint(format!("a column of that name must stand in backticks: `{word}`")),
                 );
-                self.tokens[self.at].token = Token::Name;
+                self.read_as(Token::Name);
             }
         }
     }
@@ -403,7 +403,7 @@ impl Parser<'_> {
                 Diagnostic::error("V0018", self.span(), format!("`{word}` is a keyword"))
                     .hint(format!("a column of that name must stand in backticks: `{word}`")),
             );
-            self.tokens[self.at].token = Token::Name;
+            self.read_as(Token::Name);
         }
     }
 
@@ -481,7 +481,7 @@ impl Parser<'_> {
                 Diagnostic::error("V0001", self.span(), format!("`{}` is not expected here", clip(word)))
                     .hint("did you mean `FROM`?"),
             );
-            self.tokens[self.at].token = Token::From;
+            self.read_as(Token::From);
         }
         is
     }
@@ -542,7 +542,6 @@ impl Parser<'_> {
 
     pub(super) fn from(&mut self) -> Read<Tall<Source>> {
         if self.peek() != Token::From {
-            let here = self.span();
             if !self.ends_columns() {
                 // The select list said what is wrong.
                 return Err(Failed);
@@ -554,8 +553,9 @@ impl Parser<'_> {
                     "a SELECT reads from a plugin; `FROM scope()` gives a single row: `SELECT 1 + 1 FROM scope()`",
                 ),
             );
-            let name = Ident { name: "scope".into(), span: here };
-            return Ok(Tall { it: Source { path: vec![name], args: None, span: here }, height: 0 });
+            let gap = Span { start: before.end, end: before.end };
+            let name = Ident { name: "scope".into(), span: gap };
+            return Ok(Tall { it: Source { path: vec![name], args: None, span: gap }, height: 0 });
         }
         self.advance();
         let start = self.span();
@@ -797,14 +797,14 @@ impl Parser<'_> {
             let token = if *meant == "GROUP" { Token::GroupBy } else { Token::OrderBy };
             self.report(problem.hint(format!("did you mean `{meant} BY`?")));
             self.advance();
-            self.tokens[self.at].token = token;
+            self.read_as(token);
             return Ok(true);
         }
         if (begins_operand(next) || next == Token::Not)
             && let Some(meant) = nearest(word, ["WHERE", "LIMIT"]).first().copied()
         {
             self.report(problem.hint(format!("did you mean `{meant}`?")));
-            self.tokens[self.at].token = lexer::keyword(meant).unwrap_or(Token::Where);
+            self.read_as(lexer::keyword(meant).unwrap_or(Token::Where));
             return Ok(true);
         }
         let hint = match behind {
