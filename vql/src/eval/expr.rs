@@ -272,6 +272,7 @@ impl PlanArgs {
         let arg = self.list.iter().find(|a| &*a.name == SPREAD)?;
         match cx.materialize(arg.value.eval(cx)) {
             Value::Dict(dict) => Some(dict),
+            Value::Null => Some(Arc::default()),
             other => {
                 cx.error_at(arg.span, format!("`**` takes a dict of arguments, not {}", other.type_name()));
                 None
@@ -288,6 +289,9 @@ impl PlanArgs {
         callee: impl FnOnce(&Args<'_>) -> Result<R, CallError>,
     ) -> Option<R> {
         let spread = self.spread(cx);
+        if self.has_spread && spread.is_none() {
+            return None;
+        }
         let wrong = match &spread {
             None => self.wrong.clone(),
             Some(dict) => {
