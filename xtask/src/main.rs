@@ -9,6 +9,7 @@ mod demo;
 mod dist;
 mod docs;
 mod fuzz;
+mod reference;
 mod setup;
 mod sh;
 mod test;
@@ -25,6 +26,7 @@ cargo xtask TASK
   demo     build and start `swoop demo`; further arguments are passed to it (--clients 200, --check, …)
   dist     build the statically linked binary, and show that it starts in an empty root
   docs     build the API documentation, warnings denied
+  reference  write docs/vql/reference from the signatures of plugins and functions
   fuzz     look for texts that the parser or the formatter cannot bear: each target for 1 minute, or as many as are
            said (10); with --keep what is new goes into fuzz/corpus, as few and small texts as do
 ";
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(&rest),
         "dist" => dist::build(),
         "docs" => docs::build(),
+        "reference" => reference::write(),
         "fuzz" => fuzz::run(&rest),
         "" | "help" | "-h" | "--help" => {
             print!("{USAGE}");

@@ -175,7 +175,7 @@ fn regex_transform(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError
 
 static PARSE_STRING_WITH_REGEX: Signature = Signature::new(
     "parse_string_with_regex",
-    "A dict of what the groups of the patterns matched; groups without a name are `g1`, `g2` …",
+    "A dict of what the groups of the patterns matched; groups without a name are `g1`, `g2` and so on.",
     &[req("string", Text, "The text"), req("regex", Text, "The patterns").repeated()],
 )
 .group(Group::Strings)
