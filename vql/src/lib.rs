@@ -12,6 +12,8 @@ pub mod artifact;
 #[cfg(feature = "eval")]
 pub mod builtin;
 #[cfg(feature = "eval")]
+pub mod complete;
+#[cfg(feature = "eval")]
 pub mod eval;
 #[cfg(feature = "eval")]
 pub mod json;

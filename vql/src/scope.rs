@@ -53,6 +53,11 @@ impl<'a> Context<'a> {
         Context { shared, parent: None, frame: Frame::Globals, aggregates, cancel: &shared.cancel, depth: 0 }
     }
 
+    /// This root with another cancellation.
+    pub(crate) fn until(self, cancel: &'a CancelToken) -> Context<'a> {
+        Context { cancel, ..self }
+    }
+
     /// This scope with the columns of `row` over it.
     pub fn with_row<'b>(&'b self, row: &'b dyn RowView) -> Context<'b> {
         self.child(Frame::Row(row))

@@ -183,12 +183,24 @@ impl Execution {
     /// the index of its statement as they come; its Break stops the script. Break comes back when `emit` broke or the
     /// script was cancelled.
     pub fn run(&self, script: &ast::Script, emit: &mut dyn FnMut(usize, Row) -> Flow) -> Flow {
+        self.run_until(&self.shared.cancel, script, emit)
+    }
+
+    /// As [`run`](Self::run), until `cancel`: for one of several scripts that share their variables, as in a shell,
+    /// where the next may run although this one was cancelled. What was logged for an earlier script is logged again.
+    pub fn run_until(
+        &self,
+        cancel: &CancelToken,
+        script: &ast::Script,
+        emit: &mut dyn FnMut(usize, Row) -> Flow,
+    ) -> Flow {
+        self.shared.logged.lock().clear();
         for (index, statement) in script.statements.iter().enumerate() {
-            if self.shared.cancel.is_cancelled() {
+            if cancel.is_cancelled() {
                 return ControlFlow::Break(());
             }
             let zone = self.output_zone();
-            self.run_statement(statement, &mut |row| {
+            self.run_statement(cancel, statement, &mut |row| {
                 let row = row.take_row();
                 emit(index, if let Some(zone) = &zone { row.map(|value| in_zone(value, zone)) } else { row })
             })?;
@@ -203,8 +215,13 @@ impl Execution {
         Some(crate::builtin::time::zone(&cx, "TZ"))
     }
 
-    fn run_statement(&self, statement: &ast::Statement, emit: &mut dyn FnMut(&dyn RowView) -> Flow) -> Flow {
-        let cx = self.root();
+    fn run_statement(
+        &self,
+        cancel: &CancelToken,
+        statement: &ast::Statement,
+        emit: &mut dyn FnMut(&dyn RowView) -> Flow,
+    ) -> Flow {
+        let cx = self.root().until(cancel);
         let compiler = self.compiler();
         match statement {
             ast::Statement::Select(select) => select::run(&cx, &compiler.select(select), emit),
@@ -222,8 +239,10 @@ impl Execution {
                 }
                 let binding =
                     if materialize { Binding::Value(cx.materialize(plan.value(&cx))) } else { Binding::Let(plan) };
+                // Rows that were cut short are not what the name stands for.
+                cx.unless_cancelled()?;
                 self.shared.globals.write().insert(name, binding);
-                if cx.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                ControlFlow::Continue(())
             }
         }
     }

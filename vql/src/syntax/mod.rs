@@ -6,7 +6,7 @@
 pub mod ast;
 pub mod format;
 pub mod highlight;
-mod lexer;
+pub(crate) mod lexer;
 pub mod lint;
 mod parser;
 

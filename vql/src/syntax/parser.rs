@@ -21,6 +21,9 @@ pub struct Parsed {
     pub script: Script,
     /// Errors, in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// Nothing is wrong but that the text ends too early: inside a string, brackets or a statement. Somebody who is
+    /// still typing may go on.
+    pub incomplete: bool,
 }
 
 impl Parsed {
@@ -34,9 +37,10 @@ impl Parsed {
 pub fn parse(text: &str) -> Parsed {
     let (mut parser, comments) = Parser::new(text);
     let statements = parser.script();
+    let incomplete = parser.ends_early;
     let diagnostics = parser.finish();
     let comments = comments.into_iter().map(|span| Comment { text: text[span.range()].into(), span }).collect();
-    Parsed { script: Script { statements, comments }, diagnostics }
+    Parsed { script: Script { statements, comments }, diagnostics, incomplete }
 }
 
 /// Reads an expression alone. `a, b` is an array.
@@ -102,6 +106,8 @@ struct Parser<'a> {
     /// Where the last error was seen: a second one there is its echo.
     reported_at: Option<usize>,
     too_deep: bool,
+    /// The first problem is that the text ends.
+    ends_early: bool,
     /// Inside a query that lacks its braces: a comma behind it belongs to what is around it.
     bare: bool,
 }
@@ -109,6 +115,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> (Self, Vec<Span>) {
         let lexed = lexer::lex(text);
+        let ends_early = lexed.cut && lexed.diagnostics.len() == 1 && text.len() <= super::MAX_TEXT;
         let parser = Parser {
             text,
             tokens: lexed.tokens,
@@ -119,6 +126,7 @@ impl<'a> Parser<'a> {
             doubt: lexed.doubt,
             reported_at: None,
             too_deep: false,
+            ends_early,
             bare: false,
         };
         (parser, lexed.comments)
@@ -482,6 +490,7 @@ impl<'a> Parser<'a> {
         if echo || self.peek() == Token::Bad {
             return;
         }
+        self.ends_early |= self.diagnostics.is_empty() && self.peek() == Token::End;
         self.diagnostics.push(problem);
         if self.diagnostics.len() >= MAX_DIAGNOSTICS {
             // Enough: read no further.

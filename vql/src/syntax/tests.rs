@@ -268,6 +268,51 @@ fn what_does_not_parse() {
     }
 }
 
+#[test]
+fn a_text_that_only_ends_too_early_can_go_on() {
+    for text in [
+        "SELECT",
+        "SELECT *",
+        "SELECT a,",
+        "SELECT a, b AS",
+        "SELECT * FROM",
+        "SELECT * FROM f(",
+        "SELECT * FROM f(a=",
+        "SELECT * FROM f(a={ SELECT * FROM x }",
+        "SELECT * FROM f(a={",
+        "SELECT * FROM f(a=[1,",
+        "SELECT 'a",
+        "SELECT \"a\nb",
+        "SELECT '''a",
+        "SELECT `a",
+        "SELECT * /* a",
+        "SELECT * FROM x WHERE",
+        "SELECT * FROM x WHERE a AND",
+        "SELECT * FROM x ORDER BY",
+        "EXPLAIN",
+        "LET",
+        "LET x",
+        "LET x =",
+        "LET f(a",
+        "LET x = 1 +",
+        "LET x = 1 LET y = (",
+    ] {
+        assert!(parse(text).incomplete, "{text}");
+    }
+    for text in [
+        "SELECT * FROM x",
+        "LET x = 1",
+        "SELECT f(a=1 FROM x",
+        "SELEC",
+        "SELECT * FROM f(a=1))",
+        "SELECT * FORM f(",
+        "SELECT $a FROM (",
+        "SELECT a b FROM",
+    ] {
+        assert!(!parse(text).incomplete, "{text}");
+    }
+}
+
 /// Queries of the reference implementation, where they lie beside the project.
 #[cfg(feature = "eval")]
 #[test]
