@@ -106,7 +106,7 @@ impl Value {
             Value::Float(f) => *f > 0.0,
             Value::Str(s) => !s.is_empty(),
             Value::Bytes(b) => !b.is_empty(),
-            Value::Time(_) => true,
+            Value::Time(t) => *t > Timestamp::UNIX_EPOCH,
             Value::Array(a) => !a.is_empty(),
             Value::Dict(d) => !d.is_empty(),
             Value::Query(_) | Value::Object(_) => true,

@@ -17,7 +17,12 @@ impl Expr {
             Expr::Const(value) => value.clone(),
             Expr::Symbol(name, span) => cx.lookup(name).unwrap_or_else(|| unknown_symbol(cx, name, *span)),
             Expr::Call(call) => call.eval(cx),
-            Expr::Member { base, name, args: None } => member(cx, &base.eval(cx), name),
+            Expr::Member { base, name, args: None } => match &**base {
+                Expr::Member { base: time, name: part, args: None } if &**name == "String" => {
+                    named_part(cx, &time.eval(cx), part)
+                }
+                _ => member(cx, &base.eval(cx), name),
+            },
             Expr::Member { args: Some(call), .. } => call.eval(cx),
             Expr::Index { base, index } => {
                 let base = cx.materialize(base.eval(cx));
@@ -98,6 +103,15 @@ fn member(cx: &Context<'_>, base: &Value, name: &str) -> Value {
     }
 }
 
+/// `value.part.String`: a time's weekday and month are numbers that also have a name.
+fn named_part(cx: &Context<'_>, value: &Value, part: &str) -> Value {
+    match (value, part) {
+        (Value::Time(time), "Weekday") => Value::from(time.strftime("%A").to_string()),
+        (Value::Time(time), "Month") => Value::from(time.strftime("%B").to_string()),
+        _ => member(cx, &member(cx, value, part), "String"),
+    }
+}
+
 fn binary(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span) -> Value {
     // Two stored queries add up to one; everywhere else operators want values.
     let value = |e: &Expr| cx.materialize(e.eval(cx));
@@ -119,7 +133,7 @@ fn binary(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span)
         BinaryOp::Or => Value::Bool(left.truth(cx) || right.truth(cx)),
         BinaryOp::AndValue => {
             let first = left.eval(cx);
-            if cx.truth(&first) { right.eval(cx) } else { first }
+            if cx.truth(&first) { right.eval(cx) } else { Value::Bool(false) }
         }
         BinaryOp::OrValue => {
             let first = left.eval(cx);

@@ -14,7 +14,8 @@ const MAX_REPEAT: usize = 100 << 20;
 /// Sums of arrays stop here.
 const MAX_ITEMS: usize = 10 << 20;
 
-/// `=`: same type, or numbers and booleans by number, a time and its epoch number, arrays element by element.
+/// `=`: same type, or numbers and booleans by number, a boolean and the text that says so, a time and its epoch number,
+/// arrays element by element.
 pub fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Null, Value::Null) => true,
@@ -23,6 +24,9 @@ pub fn equal(a: &Value, b: &Value) -> bool {
         (Value::UInt(a), Value::UInt(b)) => a == b,
         (Value::Str(a), Value::Str(b)) => a == b,
         (Value::Time(a), Value::Time(b)) => a == b,
+        (Value::Bool(b), Value::Str(s)) | (Value::Str(s), Value::Bool(b)) => {
+            *b == matches!(&**s, "Y" | "y" | "true" | "True" | "TRUE")
+        }
         (Value::Time(t), other) | (other, Value::Time(t)) => other.as_f64().is_some_and(|n| n == seconds(t)),
         (Value::Array(a), Value::Array(b)) => {
             Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(a, b))
@@ -40,7 +44,8 @@ pub fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// The order of two values for `<` and `>`; None for NULL and for types that have no common order.
+/// The order of two values for `<` and `>`; None for NULL and for types that have no common order. Arrays go by their
+/// first element, dicts by their length.
 pub fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
@@ -50,6 +55,11 @@ pub fn compare(a: &Value, b: &Value) -> Option<Ordering> {
         (Value::Time(a), b) => compare_time(a, b),
         (a, Value::Time(b)) => compare_time(b, a).map(Ordering::reverse),
         (Value::Bool(_), _) | (_, Value::Bool(_)) => None,
+        (Value::Dict(a), Value::Dict(b)) => Some(a.len().cmp(&b.len())),
+        (Value::Array(a), Value::Array(b)) => match (a.first(), b.first()) {
+            (Some(a), Some(b)) => compare(a, b),
+            (a, b) => Some(a.is_some().cmp(&b.is_some())),
+        },
         _ => match (a.as_f64(), b.as_f64()) {
             (Some(a), Some(b)) => a.partial_cmp(&b),
             (None, None) => Some(a.as_bytes()?.cmp(b.as_bytes()?)),
@@ -198,7 +208,7 @@ pub fn contains(a: &Value, b: &Value) -> bool {
             (Some(part), Some(text)) => memchr::memmem::find(text, part).is_some(),
             _ => false,
         },
-        Value::Dict(dict) => a.as_str().map_or_else(|| dict.contains(&a.to_text()), |key| dict.contains(key)),
+        Value::Dict(dict) => a.as_str().is_some_and(|key| dict.contains(key)),
         Value::Array(items) => items.iter().any(|item| equal(a, item)),
         other => equal(a, other),
     }
@@ -248,19 +258,38 @@ pub fn slice(value: &Value, start: Option<i64>, end: Option<i64>) -> Value {
 /// there is no such member.
 pub fn member(value: &Value, name: &str) -> Option<Value> {
     match value {
-        Value::Dict(dict) => dict.get(name).cloned().or_else(|| match name {
-            "@Keys" => Some(Value::array(dict.keys().cloned().map(Value::Str))),
-            "@Values" => Some(Value::array(dict.values().cloned())),
-            "@Len" => Some(Value::from(dict.len())),
-            "@Items" => Some(items(dict)),
-            _ => None,
+        Value::Dict(dict) => dict.get(name).cloned().or_else(|| {
+            // Older queries have these without the sign.
+            let name = name.strip_prefix('@').unwrap_or(name);
+            special(dict, name).or_else(|| match name {
+                "String" => Some(Value::from(value.to_json())),
+                "ToMap" => Some(value.clone()),
+                _ => None,
+            })
         }),
         Value::Array(items) if name == "@Len" => Some(Value::from(items.len())),
-        Value::Array(items) => Some(Value::array(items.iter().filter_map(|item| member(item, name)))),
+        Value::Array(items) => Some(Value::array(items.iter().filter_map(|item| match item {
+            // What such an element does not have is left out: only the sign asks for more than its keys.
+            Value::Dict(dict) => {
+                dict.get(name).cloned().or_else(|| name.strip_prefix('@').and_then(|name| special(dict, name)))
+            }
+            other => member(other, name),
+        }))),
         Value::Object(object) => object.get(name),
         Value::Time(time) => time::member(time, name),
         _ => None,
     }
+}
+
+/// What every dict has beside its keys.
+fn special(dict: &Dict, name: &str) -> Option<Value> {
+    Some(match name {
+        "Keys" => Value::array(dict.keys().cloned().map(Value::Str)),
+        "Values" => Value::array(dict.values().cloned()),
+        "Len" => Value::from(dict.len()),
+        "Items" => items(dict),
+        _ => return None,
+    })
 }
 
 /// A dict as the array of its `{_key, _value}`.
