@@ -149,6 +149,8 @@ pub fn sub(a: &Value, b: &Value) -> Value {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_sub(*b)),
         (Value::Time(a), Value::Time(b)) => Value::Float(seconds(a) - seconds(b)),
+        // Dicts are sets of their keys, here and in `*`.
+        (Value::Dict(a), Value::Dict(b)) => keep(a, |key| !b.contains(key)),
         (Value::Time(t), n) => number(n).map_or(Value::Null, |n| shift(t, -n)),
         _ => floats(a, b, |a, b| a - b),
     }
@@ -161,8 +163,13 @@ pub fn mul(a: &Value, b: &Value) -> Value {
             let n = usize::try_from(*n).unwrap_or(0);
             if text.len().saturating_mul(n) > MAX_REPEAT { Value::Null } else { Value::from(text.repeat(n)) }
         }
+        (Value::Dict(a), Value::Dict(b)) => keep(a, |key| b.contains(key)),
         _ => floats(a, b, |a, b| a * b),
     }
+}
+
+fn keep(dict: &Dict, wanted: impl Fn(&str) -> bool) -> Value {
+    Value::dict(dict.iter().filter(|(key, _)| wanted(key)).map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
 /// `/`: always a float, by zero NULL.
