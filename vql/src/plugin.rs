@@ -235,6 +235,11 @@ impl<'a> Args<'a> {
         Args { cx, signature, args, spread, place }
     }
 
+    /// What is called.
+    pub fn name(&self) -> &'static str {
+        self.signature.name
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.written(name).is_some() || self.spread.as_ref().is_some_and(|s| s.contains(name))
     }
@@ -272,7 +277,7 @@ impl<'a> Args<'a> {
             Value::Bytes(b) => b,
             Value::Str(s) => Arc::from(s.as_bytes()),
             Value::Null => Arc::from(&b""[..]),
-            other => Arc::from(other.to_text().as_bytes()),
+            other => other.as_bytes().map_or_else(|| Arc::from(other.to_text().as_bytes()), Arc::from),
         })
     }
 
@@ -349,7 +354,9 @@ impl<'a> Args<'a> {
         let kind = accessor.path_kind();
         match self.value(name) {
             Value::Null => Vec::new(),
-            Value::Array(items) => items.iter().map(|item| OsPath::of_value(kind, item)).collect(),
+            Value::Array(items) => {
+                items.iter().filter(|item| !item.is_null()).map(|item| OsPath::of_value(kind, item)).collect()
+            }
             other => vec![OsPath::of_value(kind, &other)],
         }
     }

@@ -49,6 +49,18 @@ pub trait Object: Send + Sync + fmt::Debug {
     fn text(&self) -> Option<Arc<str>> {
         None
     }
+    /// What operators see in its place, where it is to be compared, searched and matched as text.
+    fn as_bytes(&self) -> Option<&[u8]> {
+        None
+    }
+    /// What `[i]` and `[a:b]` count.
+    fn elements(&self) -> Option<Vec<Value>> {
+        None
+    }
+    /// `self + other`; None where that means nothing.
+    fn add(&self, _other: &Value) -> Option<Value> {
+        None
+    }
     /// For functions that look for their own type again.
     fn as_any(&self) -> &dyn std::any::Any;
 }
@@ -109,7 +121,8 @@ impl Value {
             Value::Time(t) => *t > Timestamp::UNIX_EPOCH,
             Value::Array(a) => !a.is_empty(),
             Value::Dict(d) => !d.is_empty(),
-            Value::Query(_) | Value::Object(_) => true,
+            Value::Query(_) => true,
+            Value::Object(o) => o.as_bytes().is_none_or(|bytes| !bytes.is_empty()),
         }
     }
 
@@ -140,15 +153,17 @@ impl Value {
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Str(s) => Some(s),
+            Value::Object(object) => object.as_bytes().and_then(|bytes| std::str::from_utf8(bytes).ok()),
             _ => None,
         }
     }
 
-    /// The bytes of a string or of data.
+    /// The bytes of a string, of data, or of an object that stands for text.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Value::Str(s) => Some(s.as_bytes()),
             Value::Bytes(b) => Some(b),
+            Value::Object(object) => object.as_bytes(),
             _ => None,
         }
     }

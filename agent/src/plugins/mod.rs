@@ -8,13 +8,11 @@ mod hash;
 mod info;
 mod interfaces;
 mod netstat;
-mod parse_lines;
 mod passwd;
 mod pattern;
 mod prelude;
 mod proc;
 mod pslist;
-mod read_file;
 mod stat;
 #[cfg(test)]
 mod tests;
@@ -37,9 +35,7 @@ pub fn registry() -> Arc<Registry> {
     info::register(&mut registry);
     interfaces::register(&mut registry);
     netstat::register(&mut registry);
-    parse_lines::register(&mut registry);
     pslist::register(&mut registry);
-    read_file::register(&mut registry);
     stat::register(&mut registry);
     upload::register(&mut registry);
     users::register(&mut registry);

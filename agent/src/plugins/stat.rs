@@ -33,7 +33,7 @@ fn describe(cx: &Context<'_>, args: &Args<'_>) -> Result<Option<Row>, CallError>
     let accessor = args.accessor()?;
     let path = args.os_path("filename", &*accessor);
     match accessor.stat(cx, &path, false) {
-        Ok(meta) => Ok(Some(Row::new(&Columns::new(COLUMNS), values(&path, path.name(), &meta)))),
+        Ok(meta) => Ok(Some(Row::new(&Columns::new(COLUMNS), values(&path, &path.name(), &meta)))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(trouble(&path, &error)),
     }

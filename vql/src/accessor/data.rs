@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use super::{Accessor, Entry, Meta, OsPath, PathKind, ReadSeek};
+use super::{Accessor, Entry, Meta, OsPath, PathKind, ReadSeek, no_directories};
 use crate::scope::Context;
 
 pub(super) struct Data;
@@ -28,6 +28,6 @@ impl Accessor for Data {
     }
 
     fn list(&self, _cx: &Context<'_>, _path: &OsPath, _: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> io::Result<()> {
-        Err(io::Error::new(io::ErrorKind::NotADirectory, "the accessor `data` has no directories"))
+        no_directories(self.name())
     }
 }

@@ -2,18 +2,26 @@
 //!
 //! The host adds its own to the [`Registry`](crate::Registry); `data` and `scope` are everywhere.
 
+mod compressed;
 mod data;
+mod offset;
 mod path;
 mod scope;
+mod sparse;
 
 use std::{
     io::{self, Read, Seek},
     ops::ControlFlow,
 };
 
-pub use path::{OsPath, PathKind};
+pub use compressed::unpacked;
+pub use path::{Delegate, DelegatePath, OsPath, PathKind};
 
-use crate::{plugin::CallError, plugin::Registry, scope::Context};
+use crate::{
+    plugin::{CallError, Registry},
+    scope::Context,
+    value::Value,
+};
 
 /// An open file.
 pub trait ReadSeek: Read + Seek + Send {}
@@ -91,6 +99,32 @@ pub fn trouble(path: &OsPath, error: &io::Error) -> CallError {
 }
 
 pub(crate) fn register(registry: &mut Registry) {
+    registry.add_accessor(compressed::BZIP2);
     registry.add_accessor(data::Data);
+    registry.add_accessor(compressed::GZIP);
+    registry.add_accessor(offset::Offset);
     registry.add_accessor(scope::Scope);
+    registry.add_accessor(sparse::Sparse);
+}
+
+/// Opens the file that holds what the path names; without one in the path, the path itself by the default accessor.
+pub(crate) fn open_delegate(cx: &Context<'_>, path: &OsPath) -> io::Result<Box<dyn ReadSeek>> {
+    let (name, holder) = match path.delegate() {
+        None => ("", &DelegatePath::Text(Value::from(path))),
+        Some(delegate) => (&*delegate.accessor, &delegate.path),
+    };
+    if path.is_too_deep() {
+        return Err(io::Error::other("files lie too deep in files here"));
+    }
+    let accessor = cx.registry().accessor(Some(name)).map_err(|error| io::Error::other(error.message))?;
+    let holder = match holder {
+        DelegatePath::Text(text) => OsPath::of_value(accessor.path_kind(), text),
+        DelegatePath::Nested(outer) => OsPath::of_value(accessor.path_kind(), &Value::Object(outer.clone())),
+    };
+    accessor.open(cx, &holder)
+}
+
+/// As accessors answer that have no directories.
+fn no_directories(name: &str) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::NotADirectory, format!("the accessor `{name}` has no directories")))
 }

@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use super::{Accessor, Entry, Meta, OsPath, PathKind, ReadSeek};
+use super::{Accessor, Entry, Meta, OsPath, PathKind, ReadSeek, no_directories};
 use crate::scope::Context;
 
 pub(super) struct Scope;
@@ -39,6 +39,6 @@ impl Accessor for Scope {
     }
 
     fn list(&self, _cx: &Context<'_>, _path: &OsPath, _: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> io::Result<()> {
-        Err(io::Error::new(ErrorKind::NotADirectory, "the accessor `scope` has no directories"))
+        no_directories(self.name())
     }
 }

@@ -3,12 +3,14 @@
 pub(super) use std::ops::ControlFlow;
 pub(super) use std::sync::Arc;
 
-pub(super) use crate::plugin::ArgKind::{Any, Bool, Dict as DictArg, Int, Lambda, Lazy, Query, String as Text, Time};
+pub(super) use crate::plugin::ArgKind::{
+    Any, Bool, Dict as DictArg, Int, Lambda, Lazy, Path as PathArg, Query, String as Text, Time,
+};
 pub(super) use crate::plugin::{
     ArgKind, ArgSpec, Args, CallError, Emit, EmitView, Flow, Function, Group, Plugin, Registry, Signature,
 };
 pub(super) use crate::row::{Columns, Row};
-pub(super) use crate::scope::Context;
+pub(super) use crate::scope::{Context, Level};
 pub(super) use crate::value::{Dict, Value};
 
 pub(super) const CONTINUE: Flow = ControlFlow::Continue(());

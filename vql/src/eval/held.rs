@@ -58,6 +58,7 @@ pub(crate) fn value_size(value: &Value) -> usize {
         Value::Bytes(b) => b.len(),
         Value::Array(items) => items.iter().map(value_size).sum(),
         Value::Dict(dict) => dict.iter().map(|(k, v)| k.len() + 48 + value_size(v)).sum(),
+        Value::Object(object) => object.as_bytes().map_or(0, <[u8]>::len),
         _ => 0,
     };
     inner + size_of::<Value>()

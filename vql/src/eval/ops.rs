@@ -36,7 +36,9 @@ pub fn equal(a: &Value, b: &Value) -> bool {
             Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().all(same)
         }
         (Value::Query(a), Value::Query(b)) => Arc::ptr_eq(a, b),
-        (Value::Object(a), Value::Object(b)) => Arc::ptr_eq(a, b),
+        (Value::Object(a), Value::Object(b)) => {
+            Arc::ptr_eq(a, b) || matches!((a.as_bytes(), b.as_bytes()), (Some(a), Some(b)) if a == b)
+        }
         _ => match (a.as_f64(), b.as_f64()) {
             (Some(a), Some(b)) => a == b,
             _ => matches!((a.as_bytes(), b.as_bytes()), (Some(a), Some(b)) if a == b),
@@ -113,6 +115,7 @@ pub fn add(a: &Value, b: &Value) -> Value {
         (Value::Null, _) | (_, Value::Null) => Value::Null,
         (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_add(*b)),
         (Value::Str(a), Value::Str(b)) => Value::from([&**a, &**b].concat()),
+        (Value::Object(object), other) => object.add(other).unwrap_or_default(),
         (Value::Array(items), other) => {
             let mut list = List::clone(items);
             match other {
@@ -211,10 +214,12 @@ fn floats(a: &Value, b: &Value, op: impl Fn(f64, f64) -> f64) -> Value {
 pub fn contains(a: &Value, b: &Value) -> bool {
     match b {
         Value::Null => false,
-        Value::Str(_) | Value::Bytes(_) => match (a.as_bytes(), b.as_bytes()) {
-            (Some(part), Some(text)) => memchr::memmem::find(text, part).is_some(),
-            _ => false,
-        },
+        Value::Str(_) | Value::Bytes(_) | Value::Object(_) if b.as_bytes().is_some() => {
+            match (a.as_bytes(), b.as_bytes()) {
+                (Some(part), Some(text)) => memchr::memmem::find(text, part).is_some(),
+                _ => false,
+            }
+        }
         Value::Dict(dict) => a.as_str().is_some_and(|key| dict.contains(key)),
         Value::Array(items) => items.iter().any(|item| equal(a, item)),
         other => equal(a, other),
@@ -236,6 +241,10 @@ pub fn index(value: &Value, index: &Value) -> Value {
         let at = if at < 0 { at.checked_add(i64::try_from(len).ok()?)? } else { at };
         usize::try_from(at).ok().filter(|at| *at < len)
     };
+    if let Value::Object(object) = value {
+        let Some(elements) = object.elements() else { return Value::Null };
+        return place(elements.len()).map_or(Value::Null, |at| elements[at].clone());
+    }
     match (value, value.as_bytes()) {
         (Value::Array(items), _) => place(items.len()).map_or(Value::Null, |at| items[at].clone()),
         (_, Some(bytes)) => place(bytes.len()).map_or(Value::Null, |at| Value::from(bytes[at])),
@@ -254,6 +263,10 @@ pub fn slice(value: &Value, start: Option<i64>, end: Option<i64>) -> Value {
         let from = clamp(start.unwrap_or(0));
         from..end.map_or(len, clamp).max(from)
     };
+    if let Value::Object(object) = value {
+        let Some(elements) = object.elements() else { return Value::Null };
+        return Value::array(elements[range(elements.len())].iter().cloned());
+    }
     match (value, value.as_bytes()) {
         (Value::Array(items), _) => Value::array(items[range(items.len())].iter().cloned()),
         (_, Some(bytes)) => Value::from_bytes(&bytes[range(bytes.len())]),

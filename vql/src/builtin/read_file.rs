@@ -2,8 +2,9 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
+use super::files::{self, ACCESSOR};
 use super::prelude::*;
-use vql::accessor::trouble;
+use crate::accessor::trouble;
 
 /// Bytes become up to six in JSON, and a row has its bound.
 const DEFAULT_CHUNK: i64 = 512 << 10;
@@ -18,7 +19,7 @@ static PLUGIN: Signature = Signature::new(
     "read_file",
     "The content of files, in chunks.",
     &[
-        req("filenames", Path, "The files").repeated(),
+        req("filenames", PathArg, "The files").repeated(),
         opt("chunk", Int, "Bytes in each row; 524288 without"),
         opt("max_length", Int, "At most so many bytes of each file; all without"),
         ACCESSOR,
@@ -33,49 +34,34 @@ static FUNCTION: Signature = Signature::new(
     &[
         opt("length", Int, "At most so many bytes; 4194304 without"),
         opt("offset", Int, "Where to start"),
-        req("filename", Path, "The file"),
+        req("filename", PathArg, "The file"),
         ACCESSOR,
     ],
 )
 .group(Group::Files)
-.examples(&["SELECT read_file(filename='/etc/hostname') AS Name FROM scope()"]);
+.examples(&["SELECT read_file(filename='hello world', accessor='data', offset=6) AS Text FROM scope()"]);
 
-fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, CallError> {
-    let accessor = args.accessor()?;
-    let chunk = args.opt_int("chunk")?.filter(|n| *n > 0).unwrap_or(DEFAULT_CHUNK).min(MAX_BYTES) as usize;
+fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
+    let chunk = args.opt_int("chunk")?.filter(|n| *n > 0).unwrap_or(DEFAULT_CHUNK).min(MAX_BYTES) as u64;
     let max = args.opt_int("max_length")?.filter(|n| *n > 0).map_or(u64::MAX, |n| n as u64);
     let columns = Columns::new(["Data", "Offset", "Filename"]);
-    for path in args.os_paths("filenames", &*accessor) {
-        let mut file = match accessor.open(cx, &path) {
-            Ok(file) => file,
-            Err(error) => {
-                cx.error(format!("read_file: {}: {error}", path.show()));
-                continue;
-            }
-        };
+    files::each(cx, args, "filenames", |path, mut file| {
+        let filename = Value::from(path);
         let mut offset = 0;
         while offset < max {
-            if cx.charge(1).is_break() {
-                return Ok(BREAK);
-            }
             let mut data = Vec::new();
-            let most = (chunk as u64).min(max - offset);
-            if let Err(error) = file.by_ref().take(most).read_to_end(&mut data) {
-                cx.error(format!("read_file: {}: {error}", path.show()));
+            let read = file.by_ref().take(chunk.min(max - offset)).read_to_end(&mut data)?;
+            if read == 0 {
                 break;
             }
-            if data.is_empty() {
-                break;
-            }
-            let len = data.len() as u64;
-            let row = vec![Value::from_bytes(data), offset.into(), Value::from(&path)];
-            if emit(Row::new(&columns, row)).is_break() {
+            let row = vec![Value::from_bytes(data), offset.into(), filename.clone()];
+            if emit(&Row::new(&columns, row)).is_break() {
                 return Ok(BREAK);
             }
-            offset += len;
+            offset += read as u64;
         }
-    }
-    Ok(CONTINUE)
+        Ok(CONTINUE)
+    })
 }
 
 fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
@@ -89,7 +75,7 @@ fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
             file.seek(SeekFrom::Start(offset as u64))?;
         }
         let mut data = Vec::new();
-        file.take(length as u64).read_to_end(&mut data)?;
+        files::watched(cx, file).take(length as u64).read_to_end(&mut data)?;
         Ok(data)
     };
     read().map(Value::from_bytes).map_err(|error| trouble(&path, &error))
