@@ -1,6 +1,7 @@
 //! Values to JSON bytes without a tree between, and JSON text to values.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
 use crate::value::{Dict, Value};
 
@@ -59,6 +60,34 @@ fn write_at(out: &mut Vec<u8>, value: &Value, depth: u32, end: usize) {
                 write_at(out, item, depth + 1, end);
             }
             out.push(b'}');
+        }
+        Value::Query(query) if query.kept().is_some() => {
+            out.push(b'[');
+            let read = query.kept().map(|kept| {
+                let mut comma = false;
+                kept.each(&mut |row| {
+                    if std::mem::replace(&mut comma, true) {
+                        out.push(b',');
+                    }
+                    if out.len() > end {
+                        out.extend_from_slice(CUT);
+                        return ControlFlow::Break(());
+                    }
+                    for (i, (name, value)) in row.iter().enumerate() {
+                        out.push(if i == 0 { b'{' } else { b',' });
+                        write_str(out, name);
+                        out.push(b':');
+                        write_at(out, value, depth + 2, end);
+                    }
+                    out.extend_from_slice(if row.columns().is_empty() { b"{}" } else { b"}" });
+                    ControlFlow::Continue(())
+                })
+            });
+            if let Some(Err(error)) = read {
+                out.extend_from_slice(if out.ends_with(b"[") { b"" } else { b"," });
+                write_str(out, &format!("({error})"));
+            }
+            out.push(b']');
         }
         // A stored query in a cell is materialized before it gets here; deep inside a dict it is only named.
         Value::Query(_) => out.extend_from_slice(b"\"<query>\""),

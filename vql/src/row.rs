@@ -98,6 +98,11 @@ impl Row {
         self.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
+    /// Replaces the value at `index`, which is there.
+    pub(crate) fn set(&mut self, index: usize, value: Value) {
+        self.values[index] = value;
+    }
+
     /// The row with each value changed.
     pub fn map(mut self, change: impl Fn(Value) -> Value) -> Row {
         for value in &mut self.values {

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
-use crate::eval::{Lambda, StoredQuery};
+use crate::eval::{Lambda, Store, StoredQuery};
 use crate::plan;
 use crate::plugin::{EmitView, Flow, Registry};
 use crate::row::RowView;
@@ -367,6 +367,8 @@ pub(crate) struct Shared {
     pub log: Arc<dyn LogSink>,
     pub cancel: CancelToken,
     pub budget: Option<Arc<dyn Budget>>,
+    /// What may be kept in memory and on disk.
+    pub store: Arc<Store>,
     pub extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub regexes: crate::eval::RegexCache,
@@ -382,31 +384,57 @@ pub(crate) struct Shared {
 /// The states of the aggregates of one SELECT, or of one of its groups, by place in the query.
 #[derive(Default)]
 pub(crate) struct Aggregates {
-    states: Mutex<HashMap<usize, Value>>,
-    /// The bytes that the states of one SELECT keep, over all its groups.
-    kept: Arc<AtomicUsize>,
+    // Few: looking at each is faster than a hash.
+    states: Mutex<Vec<(usize, Value)>>,
+    /// The bytes that the states took from the execution's memory.
+    kept: AtomicUsize,
+    store: OnceLock<Arc<Store>>,
 }
 
-/// The most that the aggregates of one SELECT may keep.
-const MAX_KEPT: usize = 256 << 20;
-
 impl Aggregates {
-    /// Those of another group of the same SELECT.
-    pub(crate) fn of_group(&self) -> Aggregates {
-        Aggregates { states: Mutex::default(), kept: self.kept.clone() }
+    /// With the states that another had, and as much memory.
+    pub(crate) fn restored(states: Vec<(usize, Value)>, kept: usize, store: &Arc<Store>) -> Aggregates {
+        let kept = if store.take_memory(kept) { kept } else { 0 };
+        Aggregates { states: Mutex::new(states), kept: kept.into(), store: OnceLock::from(store.clone()) }
+    }
+
+    pub(crate) fn states(&self) -> Vec<(usize, Value)> {
+        self.states.lock().clone()
+    }
+
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Aggregates {
+    fn drop(&mut self) {
+        if let Some(store) = self.store.get() {
+            store.give_memory(self.kept());
+        }
     }
 }
 
 impl Context<'_> {
     /// Changes the state of the aggregate at `place` (see `Args::place`); it starts as NULL in each group.
     pub fn aggregate<R>(&self, place: usize, change: impl FnOnce(&mut Value) -> R) -> R {
-        change(self.aggregates.states.lock().entry(place).or_default())
+        let mut states = self.aggregates.states.lock();
+        let at = states.iter().position(|(p, _)| *p == place).unwrap_or_else(|| {
+            states.push((place, Value::Null));
+            states.len() - 1
+        });
+        change(&mut states[at].1)
     }
 
     /// Accounts for what an aggregate is about to keep; false when that is too much.
     pub fn may_keep(&self, value: &Value) -> bool {
         let size = crate::eval::value_size(value);
-        self.aggregates.kept.fetch_add(size, Ordering::Relaxed) + size <= MAX_KEPT
+        let store = self.aggregates.store.get_or_init(|| self.shared.store.clone());
+        let fits = store.take_memory(size);
+        if fits {
+            self.aggregates.kept.fetch_add(size, Ordering::Relaxed);
+        }
+        fits
     }
 }
 

@@ -195,6 +195,7 @@ impl Value {
             Value::Time(_) => "time.Time",
             Value::Array(_) => "[]vfilter.Any",
             Value::Dict(_) => "*ordereddict.Dict",
+            Value::Query(query) if query.kept().is_some() => "[]vfilter.Any",
             Value::Query(_) => "*vfilter.StoredQuery",
             Value::Object(o) => o.type_name(),
         }

@@ -15,6 +15,9 @@
 //! `env:` (a variable, as JSON) and `clock:` are for cases that need them. An array may be spread over lines that begin
 //! with white space. What stands before the first case is prose.
 //!
+//! A line `-- bounds: rows=10` in the script lets sorts, groups and materialized queries keep so many rows in memory, and
+//! the rest on disk.
+//!
 //! With `VQL_GOLDEN=update` the answers are written into the files, to be read before they are committed; error lines of
 //! the log that no `log:` line names are shown. `VQL_GOLDEN_ONLY` runs one file (`strings`), one case (`strings:12`, the
 //! line that it stands at) or the cases with a text of several words in their name.

@@ -171,8 +171,14 @@ static LEN: Signature = Signature::new(
 .group(Group::Dicts)
 .examples(&["SELECT len(list=(1, 2, 3)) AS Len FROM scope()"]);
 
-fn len(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    Ok(Value::from(match args.value("list") {
+fn len(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
+    let list = args.raw("list");
+    if let Value::Query(query) = &list
+        && let Some(kept) = query.kept()
+    {
+        return Ok(Value::from(kept.len()));
+    }
+    Ok(Value::from(match cx.materialize(list) {
         Value::Array(items) => items.len(),
         Value::Dict(dict) => dict.len(),
         Value::Str(text) => text.len(),

@@ -24,10 +24,7 @@ impl Expr {
                 _ => member(cx, &base.eval(cx), name),
             },
             Expr::Member { args: Some(call), .. } => call.eval(cx),
-            Expr::Index { base, index } => {
-                let base = cx.materialize(base.eval(cx));
-                ops::index(&base, &index.eval(cx))
-            }
+            Expr::Index { base, index } => query::index(cx, base.eval(cx), &index.eval(cx)),
             Expr::Slice { base, start, end } => {
                 let base = cx.materialize(base.eval(cx));
                 let bound = |e: &Option<Box<Expr>>| e.as_ref().and_then(|e| e.eval(cx).as_int());

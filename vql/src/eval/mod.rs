@@ -8,17 +8,20 @@ mod cache;
 mod expr;
 mod group;
 mod held;
+mod kept;
 mod lambda;
 pub mod ops;
 mod query;
 mod select;
 mod sort;
+mod spill;
 
 use std::any::{Any, TypeId};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -27,7 +30,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub(crate) use cache::{LambdaCache, RegexCache, compile_regex};
 pub(crate) use expr::{LambdaValue, Pattern};
-pub(crate) use held::value_size;
+pub(crate) use held::{Store, value_size};
 pub use lambda::Lambda;
 pub use query::StoredQuery;
 pub(crate) use query::{materialize, rows_of};
@@ -119,6 +122,7 @@ impl Execution {
                 log: Arc::new(|_: LogRecord| {}),
                 cancel: CancelToken::new(),
                 budget: None,
+                store: Arc::default(),
                 extensions: HashMap::new(),
                 clock: Arc::new(Timestamp::now),
                 regexes: RegexCache::default(),
@@ -155,6 +159,40 @@ impl Execution {
     #[must_use]
     pub fn budget(self, budget: impl Budget + 'static) -> Execution {
         self.change(|shared| shared.budget = Some(Arc::new(budget)))
+    }
+
+    /// How much memory the query's sorts, groups, aggregates and materialized rows may take together, in bytes, roughly:
+    /// 512 MiB without. What does not fit goes to disk. Each of them may take a little, whatever the bound.
+    #[must_use]
+    pub fn memory_budget(self, bytes: usize) -> Execution {
+        self.bound(|bounds| bounds.memory = bytes)
+    }
+
+    /// How many bytes the query may fill on disk: 4 GiB without. The rest is left out, with an error in the log.
+    #[must_use]
+    pub fn spill_budget(self, bytes: u64) -> Execution {
+        self.bound(|bounds| bounds.disk = bytes)
+    }
+
+    /// How many rows a sort, a group or a materialized query keeps in memory, even if there is room for more; for tests.
+    #[must_use]
+    pub fn rows_in_memory(self, rows: usize) -> Execution {
+        self.bound(|bounds| bounds.rows = rows)
+    }
+
+    /// The folder of what goes to disk: that of the system without. The files have no names there, and are gone when
+    /// the process is.
+    #[must_use]
+    pub fn temp_dir(self, folder: impl Into<PathBuf>) -> Execution {
+        self.bound(|bounds| bounds.folder = Some(folder.into()))
+    }
+
+    fn bound(self, change: impl FnOnce(&mut held::Bounds)) -> Execution {
+        self.change(|shared| {
+            let mut bounds = shared.store.bounds.clone();
+            change(&mut bounds);
+            shared.store = Arc::new(Store::new(bounds));
+        })
     }
 
     /// Lends something to the host's plugins; they find it by its type through `Context::ext`.
@@ -237,8 +275,11 @@ impl Execution {
                     let message = format!("LET {name}(…) <= … cannot be computed before its call: `=` is meant");
                     cx.warn_at(definition.span, message);
                 }
-                let binding =
-                    if materialize { Binding::Value(cx.materialize(plan.value(&cx))) } else { Binding::Let(plan) };
+                let binding = if materialize {
+                    Binding::Value(query::keep(&cx, definition.span, plan.value(&cx)))
+                } else {
+                    Binding::Let(plan)
+                };
                 // Rows that were cut short are not what the name stands for.
                 cx.unless_cancelled()?;
                 self.shared.globals.write().insert(name, binding);

@@ -93,12 +93,26 @@ pub fn sort_order(a: &Value, b: &Value) -> Ordering {
         (Value::Int(a), Value::Int(b)) => a.cmp(b),
         (Value::Time(a), Value::Time(b)) => a.cmp(b),
         (Value::Str(a), Value::Str(b)) => a.cmp(b),
-        _ => match (a.as_f64(), b.as_f64()) {
-            (Some(a), Some(b)) => a.total_cmp(&b),
+        _ => match (number_order(a), number_order(b)) {
+            (Some(a), Some(b)) => a.cmp(&b),
             _ if rank(a) == 0 => Ordering::Equal,
             _ => a.to_text().cmp(&b.to_text()),
         },
     })
+}
+
+/// A number as what sorts like it: the float that is nearest, its bits so that they sort, and how much a whole number is
+/// above or below that float. Without the second, three numbers could each be equal to the next but in order.
+pub(crate) fn number_order(value: &Value) -> Option<(u64, i64)> {
+    let float = value.as_f64()?;
+    let bits = float.to_bits();
+    let sortable = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    let rest = match value {
+        Value::Int(n) => i128::from(*n) - float as i128,
+        Value::UInt(n) => i128::from(*n) - float as i128,
+        _ => 0,
+    };
+    Some((sortable, rest as i64))
 }
 
 /// Whether a sum would be longer than any text or array may get: a LET that doubles its argument fills the memory in

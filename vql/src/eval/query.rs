@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::held::{Held, value_size};
+use super::held::Held;
+use super::kept::{Keeper, KeptRows, column_of, in_memory};
 use super::select;
 use crate::plan;
 use crate::plugin::{EmitView, Flow};
@@ -30,6 +31,8 @@ enum QueryKind {
     },
     Concat(Arc<StoredQuery>, Arc<StoredQuery>),
     Value(Value),
+    /// Rows that are computed already.
+    Kept(Box<KeptRows>),
 }
 
 impl StoredQuery {
@@ -68,6 +71,15 @@ impl StoredQuery {
                 None => cx.unless_cancelled(),
             },
             QueryKind::Value(value) => rows_of(cx, value, emit),
+            QueryKind::Kept(kept) => kept.run(cx, emit),
+        }
+    }
+
+    /// The rows, if they are computed already.
+    pub(crate) fn kept(&self) -> Option<&KeptRows> {
+        match &self.kind {
+            QueryKind::Kept(kept) => Some(kept),
+            _ => None,
         }
     }
 
@@ -89,6 +101,7 @@ impl fmt::Debug for StoredQuery {
             QueryKind::Bound { query, .. } => write!(f, "Bound({query:?})"),
             QueryKind::Concat(a, b) => write!(f, "Concat({a:?}, {b:?})"),
             QueryKind::Value(value) => write!(f, "Rows({value:?})"),
+            QueryKind::Kept(kept) => write!(f, "{kept:?}"),
         }
     }
 }
@@ -169,33 +182,49 @@ pub(crate) fn materialize(cx: &Context<'_>, value: Value) -> Value {
 }
 
 fn collect(cx: &Context<'_>, query: &StoredQuery) -> Value {
-    let mut held = Held::default();
-    let mut rows: Vec<Value> = Vec::new();
-    let _ = query.run(cx, &mut |row| {
-        let row = Value::dict(row.take_row().into_dict());
-        if !held.admit(cx, Span::default(), "A query that is used as a value", value_size(&row)) {
-            return ControlFlow::Break(());
-        }
-        rows.push(row);
-        ControlFlow::Continue(())
+    if let QueryKind::Kept(kept) = &query.kind {
+        return kept.array(cx);
+    }
+    let what = "a query that is used as a value";
+    let rows = in_memory(cx, Span::default(), what, &mut Held::new(cx), &mut |emit| {
+        query.run(cx, &mut |row| emit(Value::dict(row.take_row().into_dict())))
     });
     Value::from(rows)
 }
 
+/// So many rows are an array once they are materialized; more stay rows, in memory or on disk.
+const FEW: usize = 1000;
+
+/// As [`materialize`], for what a variable is to hold: a query of many rows becomes one whose rows are computed already.
+pub(crate) fn keep(cx: &Context<'_>, span: Span, value: Value) -> Value {
+    let query = match value {
+        Value::Query(query) if query.kept().is_none() => query,
+        Value::Query(_) => return value,
+        other => return materialize(cx, other),
+    };
+    let mut keeper = Keeper::new(cx, span);
+    let _ = query.run(cx, &mut |row| keeper.push(row.take_row()));
+    match keeper.few(FEW) {
+        Some(rows) => Value::array(rows.into_iter().map(|row| Value::dict(row.into_dict()))),
+        None => Value::Query(Arc::new(StoredQuery { kind: QueryKind::Kept(Box::new(keeper.finish())) })),
+    }
+}
+
+/// `value[at]`; of rows that are computed already just one is read.
+pub(crate) fn index(cx: &Context<'_>, value: Value, at: &Value) -> Value {
+    if let (Value::Query(query), Value::Int(at)) = (&value, at)
+        && let Some(kept) = query.kept()
+    {
+        let at = if *at < 0 { kept.len().checked_sub(at.unsigned_abs()) } else { u64::try_from(*at).ok() };
+        return at.and_then(|at| kept.row(at)).map_or(Value::Null, |row| Value::dict(row.into_dict()));
+    }
+    super::ops::index(&materialize(cx, value), at)
+}
+
 /// The column `name` of a query's rows; NULL when no row has it.
 pub(crate) fn column(cx: &Context<'_>, query: &StoredQuery, name: &str) -> Value {
-    let mut held = Held::default();
-    let mut found = false;
-    let mut values: Vec<Value> = Vec::new();
-    let _ = query.run(cx, &mut |row| {
-        if let Some(value) = row.get(name) {
-            found = true;
-            if !held.admit(cx, Span::default(), "A query's column", value_size(&value)) {
-                return ControlFlow::Break(());
-            }
-            values.push(value);
-        }
-        ControlFlow::Continue(())
-    });
-    if found { Value::from(values) } else { Value::Null }
+    match &query.kind {
+        QueryKind::Kept(kept) => kept.column(cx, name),
+        _ => column_of(cx, name, &mut Held::new(cx), &mut |emit| query.run(cx, emit)),
+    }
 }

@@ -1,5 +1,6 @@
 //! One SELECT: source, columns, WHERE, GROUP BY, ORDER BY, LIMIT.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -45,7 +46,7 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
         if left == 0 { BREAK } else { CONTINUE }
     };
     if !select.group_by.is_empty() {
-        group::run(&cx, select, &counts, &mut limited);
+        group::run(&cx, select, &counts, limit, &mut limited);
     } else if !select.order_by.is_empty() {
         sort::run(&cx, select, &counts, limit, &mut limited);
     } else {
@@ -60,12 +61,28 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
 /// What happened to the rows, for EXPLAIN.
 #[derive(Default)]
 pub(super) struct Counts {
-    pub read: AtomicU64,
-    pub kept: AtomicU64,
+    read: AtomicU64,
+    kept: AtomicU64,
     out: AtomicU64,
+    spilled: AtomicU64,
 }
 
 impl Counts {
+    /// One row more was read; gives its number, from 0.
+    pub(super) fn read(&self) -> u64 {
+        self.read.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// WHERE kept a row.
+    pub(super) fn kept(&self) {
+        self.kept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many bytes went to disk.
+    pub(super) fn spilled(&self, bytes: u64) {
+        self.spilled.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     fn explain(&self, cx: &Context<'_>, select: &Select) {
         let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
         let mut text = format!("EXPLAIN {}: FROM {} gave {} rows", select.text, select.from.name, count(&self.read));
@@ -77,6 +94,9 @@ impl Counts {
         }
         if !select.order_by.is_empty() {
             text += &format!("; ORDER BY {} keys, after all rows were read", select.order_by.len());
+        }
+        if count(&self.spilled) > 0 {
+            text += &format!("; {} bytes on disk", count(&self.spilled));
         }
         if select.limit.is_some() {
             text += "; LIMIT stops the source";
@@ -90,7 +110,13 @@ impl Counts {
 /// For how many rows EXPLAIN says what became of them.
 const MAX_EXPLAINED: u64 = 100;
 
-pub(super) fn explain_row(cx: &Context<'_>, select: &Select, number: u64, input: &dyn RowView, what: &str) {
+pub(super) fn explain_row(
+    cx: &Context<'_>,
+    select: &Select,
+    number: u64,
+    input: &dyn RowView,
+    what: &dyn fmt::Display,
+) {
     if select.explain && number < MAX_EXPLAINED {
         let text = input.to_row().to_json();
         // Wide rows are known by their beginning.
@@ -109,7 +135,7 @@ pub(super) fn plain(
     let mut layout: Option<Layout> = None;
     let mut cells: Vec<OnceLock<Value>> = Vec::new();
     source(cx, &select.from, &mut |input| {
-        let number = counts.read.fetch_add(1, Ordering::Relaxed);
+        let number = counts.read();
         cx.charge(1)?;
         let fits = layout.as_ref().is_some_and(|l| l.fits(input.columns()));
         let layout = match &mut layout {
@@ -125,11 +151,11 @@ pub(super) fn plain(
         if let Some(filter) = &select.filter
             && !filter.truth(&below.with_row(&view))
         {
-            explain_row(cx, select, number, input, "WHERE drops it");
+            explain_row(cx, select, number, input, &"WHERE drops it");
             return CONTINUE;
         }
-        counts.kept.fetch_add(1, Ordering::Relaxed);
-        explain_row(cx, select, number, input, "kept");
+        counts.kept();
+        explain_row(cx, select, number, input, &"kept");
         emit(input, &view)
     })
 }

@@ -1,48 +1,523 @@
-//! ORDER BY: all rows of a SELECT, by their keys.
+//! ORDER BY: all rows of a SELECT, by their keys. Rows are sorted in chunks, chunks that do not fit into memory become
+//! sorted runs on disk, and all of them are merged while the rows go out.
 
-use std::sync::atomic::Ordering;
+use std::cmp::Ordering;
+use std::sync::Arc;
 
 use super::held::{self, Held};
+use super::ops;
 use super::select::{BREAK, CONTINUE, Counts, plain};
+use super::spill::{Decoder, SpillError, Tape, TapeReader, TapeWriter, Track};
 use crate::plan::Select;
-use crate::plugin::EmitView;
-use crate::row::Row;
+use crate::plugin::{EmitView, Flow};
+use crate::row::{Row, RowView};
 use crate::scope::Context;
+use crate::syntax::ast::Span;
 use crate::value::Value;
 
 /// Emits the rows in the order of their keys; those past `limit` need not come.
 pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64, emit: &mut EmitView<'_>) {
-    // With a LIMIT only the rows that may still come out are kept: twice as many, so that sorting is seldom.
-    let most = usize::try_from(limit).ok().filter(|n| *n <= MAX_KEPT).unwrap_or(usize::MAX);
-    let mut held = Held::default();
-    let (mut rows, mut bytes): (Vec<(Vec<Value>, Row)>, usize) = (Vec::new(), 0);
+    let directions = select.order_by.iter().map(|(_, descending)| *descending).collect();
+    let mut sorter = Sorter::new(cx, select.span, "ORDER BY", directions).limit(limit);
+    // Running aggregates count the rows that do not come out too.
+    let always = select.items.iter().any(crate::plan::Item::is_aggregate);
+    let mut keys = Vec::new();
     let _ = plain(cx, select, counts, &mut |input, view| {
-        let keys = held::sort_keys(cx, &select.order_by, input, view);
-        let row = view.to_row();
-        let size = held::size(&row);
-        if most == usize::MAX && !held.admit(cx, select.span, "ORDER BY", size) {
-            return BREAK;
+        keys.clear();
+        sort_keys(cx, select, input, view, &mut keys);
+        let key = Key::new(&mut keys, &sorter.directions);
+        if sorter.wants(&key) {
+            return sorter.push(cx, key, view.take_row());
         }
-        rows.push((keys, row));
-        bytes += size;
-        if most != usize::MAX && (rows.len() >= 2 * most + 64 || bytes > held::MAX_BYTES) {
-            held::sort(&mut rows, &select.order_by);
-            rows.truncate(most);
-            bytes = rows.iter().map(|(_, row)| held::size(row)).sum();
-            // The few that may come out are so long that hardly another one fits beside them.
-            if bytes > held::MAX_BYTES / 2 {
-                held::too_much(cx, select.span, "ORDER BY", counts.kept.load(Ordering::Relaxed));
-                return BREAK;
-            }
+        if always {
+            view.take_row();
         }
         CONTINUE
     });
-    if cx.cancelled() {
-        return;
-    }
-    held::sort(&mut rows, &select.order_by);
-    let _ = rows.into_iter().try_for_each(|(_, row)| emit(&row));
+    counts.spilled(sorter.finish(cx, emit));
 }
 
-/// Up to this LIMIT, ORDER BY keeps just the first rows.
+/// Evaluates the keys of a row, each seeing the row's columns and those of its source.
+pub(super) fn sort_keys(
+    cx: &Context<'_>,
+    select: &Select,
+    input: &dyn RowView,
+    view: &dyn RowView,
+    keys: &mut Vec<Value>,
+) {
+    let below = cx.with_row(input);
+    let above = below.with_row(view);
+    keys.extend(select.order_by.iter().map(|(expr, _)| cx.materialize(expr.eval(&above))));
+}
+
+/// Up to this LIMIT, just the first rows are kept.
 const MAX_KEPT: usize = 10_000;
+
+/// So many rows are sorted at once: a few milliseconds, in which nobody hears that the query is cancelled.
+const CHUNK: usize = 1 << 17;
+
+/// So many runs are merged at once.
+const FAN: usize = 128;
+
+/// Sorts rows, stably, on disk when they are many.
+pub(super) struct Sorter {
+    span: Span,
+    what: &'static str,
+    /// Whether each key descends.
+    directions: Box<[bool]>,
+    /// Only so many rows will be asked for, if that is few.
+    most: Option<usize>,
+    /// The key of the last row that may still come out: what comes later and is not before it does not.
+    threshold: Option<Key>,
+    held: Held,
+    chunks: Vec<Chunk>,
+    writer: Option<TapeWriter>,
+    runs: Vec<Track>,
+    pushed: u64,
+    full: bool,
+}
+
+/// What a row is sorted by.
+pub(super) struct Key {
+    /// The first key, or its beginning, as a number: comparing it decides nearly always.
+    order: u128,
+    /// The first key when `order` does not say all.
+    first: Value,
+    more: Box<[Value]>,
+}
+
+impl Key {
+    pub(super) fn new(keys: &mut Vec<Value>, directions: &[bool]) -> Key {
+        let mut keys = keys.drain(..).zip(directions).map(|(key, descending)| (plain_key(key), *descending));
+        let (first, descending) = keys.next().unwrap_or_default();
+        let order = order(&first);
+        let first = if says_all(order) { Value::Null } else { first };
+        let order = if descending { !order } else { order };
+        Key { order, first, more: keys.map(|(key, _)| key).collect() }
+    }
+
+    fn size(&self) -> usize {
+        48 + held::shallow_size(&self.first) + self.more.iter().map(held::shallow_size).sum::<usize>()
+    }
+
+    fn view(&self) -> KeyView<'_> {
+        KeyView { order: self.order, first: &self.first, more: &self.more }
+    }
+}
+
+/// What sorts by its text is that text.
+fn plain_key(key: Value) -> Value {
+    match key {
+        Value::Bytes(_) | Value::Array(_) | Value::Dict(_) | Value::Query(_) | Value::Object(_) => {
+            Value::Str(key.to_text())
+        }
+        other => other,
+    }
+}
+
+const RANK: u32 = 120;
+/// The last byte of a text's number is its length, or this when the text goes on.
+const LONG: u128 = 15;
+
+/// A number in the order of [`ops::sort_order`], as far as it goes: 8 bits for the kind, then a number or 14 bytes of text.
+fn order(key: &Value) -> u128 {
+    if let Some((float, rest)) = ops::number_order(key) {
+        return 1 << RANK | u128::from(float) << 56 | (i128::from(rest) + (1 << 55)) as u128;
+    }
+    match key {
+        Value::Time(time) => 2 << RANK | (time.as_nanosecond() + (1 << 100)) as u128,
+        Value::Str(text) if !text.is_empty() => {
+            let n = text.len().min(14);
+            let mut bytes = [0u8; 16];
+            bytes[1..=n].copy_from_slice(&text.as_bytes()[..n]);
+            3 << RANK | u128::from_be_bytes(bytes) | if text.len() > 14 { LONG } else { n as u128 }
+        }
+        _ => 0,
+    }
+}
+
+fn says_all(order: u128) -> bool {
+    order >> RANK != 3 || order & 0xff != LONG
+}
+
+#[derive(Clone, Copy)]
+struct KeyView<'k> {
+    order: u128,
+    first: &'k Value,
+    more: &'k [Value],
+}
+
+impl KeyView<'_> {
+    fn compare(&self, other: &KeyView<'_>, directions: &[bool]) -> Ordering {
+        self.order.cmp(&other.order).then_with(|| {
+            let pairs = std::iter::once((self.first, other.first)).chain(self.more.iter().zip(other.more));
+            for ((a, b), descending) in pairs.zip(directions) {
+                let order = ops::sort_order(a, b);
+                if order.is_ne() {
+                    return if *descending { order.reverse() } else { order };
+                }
+            }
+            Ordering::Equal
+        })
+    }
+}
+
+/// Rows in memory.
+#[derive(Default)]
+struct Chunk {
+    /// In the order of the keys once the chunk is sorted.
+    heads: Vec<Head>,
+    /// The first keys that are not in their heads; shorter than the rows when the last ones are.
+    first: Vec<Value>,
+    /// The other keys, so many for each row.
+    more: Vec<Value>,
+    rows: Vec<Option<Row>>,
+    /// How many rows are gone already.
+    taken: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Head {
+    order: u128,
+    at: u32,
+}
+
+impl Chunk {
+    fn push(&mut self, key: Key, row: Row) {
+        let at = self.rows.len();
+        self.heads.push(Head { order: key.order, at: at as u32 });
+        if !key.first.is_null() {
+            self.first.resize(at, Value::Null);
+            self.first.push(key.first);
+        }
+        self.more.extend(key.more);
+        self.rows.push(Some(row));
+    }
+
+    fn key(&self, head: Head, directions: &[bool]) -> KeyView<'_> {
+        let (at, others) = (head.at as usize, directions.len() - 1);
+        KeyView {
+            order: head.order,
+            first: self.first.get(at).unwrap_or(&Value::Null),
+            more: self.more.get(at * others..(at + 1) * others).unwrap_or_default(),
+        }
+    }
+
+    fn sort(&mut self, directions: &[bool]) {
+        let mut heads = std::mem::take(&mut self.heads);
+        let decided = self.first.is_empty() && self.more.is_empty();
+        heads.sort_unstable_by(|a, b| {
+            let order = a.order.cmp(&b.order);
+            let order = if decided || order.is_ne() {
+                order
+            } else {
+                self.key(*a, directions).compare(&self.key(*b, directions), directions)
+            };
+            order.then(a.at.cmp(&b.at))
+        });
+        self.heads = heads;
+    }
+
+    /// The first of the sorted rows that are left, at most so many.
+    fn first_of(mut self, most: usize, directions: &[bool]) -> Chunk {
+        let mut kept = Chunk::default();
+        for head in std::mem::take(&mut self.heads).into_iter().take(most) {
+            let at = head.at as usize;
+            let first = self.first.get_mut(at).map(std::mem::take).unwrap_or_default();
+            let others = directions.len() - 1;
+            let more = self.more[at * others..(at + 1) * others].iter_mut().map(std::mem::take).collect();
+            if let Some(row) = self.rows[at].take() {
+                kept.push(Key { order: head.order, first, more }, row);
+            }
+        }
+        kept
+    }
+
+    fn last_key(&self, directions: &[bool]) -> Option<Key> {
+        let view = self.key(*self.heads.last()?, directions);
+        Some(Key { order: view.order, first: view.first.clone(), more: view.more.into() })
+    }
+
+    fn size(&self) -> usize {
+        self.rows.iter().flatten().map(|row| held::size(row) + 48).sum()
+    }
+}
+
+impl Sorter {
+    pub(super) fn new(cx: &Context<'_>, span: Span, what: &'static str, directions: Box<[bool]>) -> Sorter {
+        Sorter {
+            span,
+            what,
+            directions,
+            most: None,
+            threshold: None,
+            held: Held::new(cx),
+            chunks: vec![Chunk::default()],
+            writer: None,
+            runs: Vec::new(),
+            pushed: 0,
+            full: false,
+        }
+    }
+
+    /// Only the first so many rows will be asked for.
+    pub(super) fn limit(self, limit: u64) -> Sorter {
+        Sorter { most: usize::try_from(limit).ok().filter(|n| *n <= MAX_KEPT), ..self }
+    }
+
+    pub(super) fn directions(&self) -> &[bool] {
+        &self.directions
+    }
+
+    /// Whether a row with this key may come out.
+    fn wants(&self, key: &Key) -> bool {
+        self.threshold.as_ref().is_none_or(|t| key.view().compare(&t.view(), &self.directions).is_lt())
+    }
+
+    /// Takes a row; Break when no further one can be taken, which is said then, and when the query is cancelled.
+    pub(super) fn push(&mut self, cx: &Context<'_>, key: Key, row: Row) -> Flow {
+        if self.full {
+            return BREAK;
+        }
+        let size = held::size(&row) + key.size();
+        if self.chunks.last().is_none_or(|chunk| chunk.rows.len() >= CHUNK) {
+            self.sort_last();
+            self.chunks.push(Chunk::default());
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            chunk.push(key, row);
+        }
+        self.pushed += 1;
+        let mut fits = self.held.add(size);
+        if let Some(most) = self.most
+            && (!fits || self.chunks.last().is_some_and(|chunk| chunk.rows.len() >= 2 * most + 64))
+            && self.chunks.len() == 1
+        {
+            self.forget(most);
+            fits = self.held.fits();
+        }
+        if fits {
+            return CONTINUE;
+        }
+        if let Err(why) = self.spill(cx) {
+            held::too_much(cx, self.span, self.what, self.pushed, &why);
+            self.full = true;
+            return BREAK;
+        }
+        cx.unless_cancelled()
+    }
+
+    fn sort_last(&mut self) {
+        if let Some(chunk) = self.chunks.last_mut() {
+            chunk.sort(&self.directions);
+        }
+    }
+
+    /// Keeps the rows that may still come out.
+    fn forget(&mut self, most: usize) {
+        self.sort_last();
+        let Some(chunk) = self.chunks.pop() else { return };
+        let kept = chunk.first_of(most, &self.directions);
+        if kept.rows.len() == most {
+            self.threshold = kept.last_key(&self.directions);
+        }
+        self.held.clear();
+        let size = kept.size();
+        self.held.resize(0, size);
+        self.held.fits();
+        self.chunks.push(kept);
+    }
+
+    /// Brings all rows in memory to the disk, as one run.
+    fn spill(&mut self, cx: &Context<'_>) -> Result<(), SpillError> {
+        self.sort_last();
+        let writer = self.writer.get_or_insert_with(|| TapeWriter::new(&cx.shared.store));
+        let mut run = Track::default();
+        let mut merge = Merge::new(&self.directions, self.chunks.iter_mut().map(Source::Memory).collect())?;
+        let written = merge.write(cx, writer, &mut run);
+        self.runs.push(run);
+        match written {
+            Ok(()) => {
+                self.chunks = vec![Chunk::default()];
+                self.held.clear();
+                Ok(())
+            }
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Emits the rows in order, until `emit` breaks or the query is cancelled; gives how many bytes went to the disk.
+    pub(super) fn finish(mut self, cx: &Context<'_>, emit: &mut EmitView<'_>) -> u64 {
+        if cx.cancelled() {
+            return 0;
+        }
+        self.sort_last();
+        let mut spilled = self.writer.as_ref().map_or(0, TapeWriter::bytes);
+        let mut tape = self.writer.take().map(TapeWriter::finish);
+        while let Some(longer) = tape.as_ref().filter(|_| self.runs.len() > FAN).and_then(|t| self.fewer_runs(cx, t)) {
+            spilled += longer.bytes();
+            tape = Some(longer.finish());
+        }
+        let mut sources: Vec<Source<'_>> = Vec::new();
+        if let Some(tape) = &tape {
+            sources.extend(self.runs.iter().map(|run| Source::Disk(DiskSource::new(tape, run))));
+        }
+        sources.extend(self.chunks.iter_mut().map(Source::Memory));
+        let merged = Merge::new(&self.directions, sources).and_then(|mut merge| {
+            while let Some((_, row)) = merge.next()? {
+                if cx.cancelled() || emit(&row).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        if let Err(why) = merged {
+            held::lost(cx, self.span, self.what, &why);
+        }
+        spilled
+    }
+
+    /// Merges neighbouring runs. None when that cannot be done: then all are merged at once.
+    fn fewer_runs(&mut self, cx: &Context<'_>, tape: &Arc<Tape>) -> Option<TapeWriter> {
+        let mut writer = TapeWriter::new(&cx.shared.store);
+        let mut runs = Vec::new();
+        for group in self.runs.chunks(FAN) {
+            let sources = group.iter().map(|run| Source::Disk(DiskSource::new(tape, run))).collect();
+            let mut run = Track::default();
+            Merge::new(&self.directions, sources).ok()?.write(cx, &mut writer, &mut run).ok()?;
+            runs.push(run);
+        }
+        self.runs = runs;
+        Some(writer)
+    }
+}
+
+/// Sorted rows that are merged with others.
+enum Source<'s> {
+    Memory(&'s mut Chunk),
+    Disk(DiskSource<'s>),
+}
+
+struct DiskSource<'s> {
+    reader: TapeReader<'s>,
+    current: Option<(Key, Row)>,
+}
+
+impl<'s> DiskSource<'s> {
+    fn new(tape: &'s Tape, run: &'s Track) -> DiskSource<'s> {
+        DiskSource { reader: TapeReader::new(tape, run), current: None }
+    }
+
+    fn advance(&mut self) -> Result<Option<(Key, Row)>, SpillError> {
+        let next = self.reader.next(read).transpose()?;
+        Ok(std::mem::replace(&mut self.current, next))
+    }
+}
+
+fn read(from: &mut Decoder<'_>) -> Option<(Key, Row)> {
+    let order = u128::from(from.uint()?) << 64 | u128::from(from.uint()?);
+    let first = from.value()?;
+    let more = from.values()?.into();
+    Some((Key { order, first, more }, from.row()?))
+}
+
+impl Source<'_> {
+    fn key(&self, directions: &[bool]) -> Option<KeyView<'_>> {
+        match self {
+            Source::Memory(chunk) => Some(chunk.key(*chunk.heads.get(chunk.taken)?, directions)),
+            Source::Disk(disk) => disk.current.as_ref().map(|(key, _)| key.view()),
+        }
+    }
+
+    /// The row of the key.
+    fn take(&mut self) -> Result<Option<Row>, SpillError> {
+        match self {
+            Source::Memory(chunk) => {
+                let row = chunk.heads.get(chunk.taken).and_then(|head| chunk.rows.get_mut(head.at as usize)?.take());
+                chunk.taken += 1;
+                Ok(row)
+            }
+            Source::Disk(disk) => Ok(disk.advance()?.map(|(_, row)| row)),
+        }
+    }
+}
+
+/// Merges sorted sources; of equal rows that of the earlier source comes first.
+struct Merge<'m, 's> {
+    directions: &'m [bool],
+    sources: Vec<Source<'s>>,
+    /// A heap of those that have rows, by their next key.
+    heap: Vec<usize>,
+}
+
+impl<'m, 's> Merge<'m, 's> {
+    fn new(directions: &'m [bool], mut sources: Vec<Source<'s>>) -> Result<Merge<'m, 's>, SpillError> {
+        for source in &mut sources {
+            if let Source::Disk(disk) = source {
+                disk.advance()?;
+            }
+        }
+        let heap: Vec<usize> = (0..sources.len()).filter(|i| sources[*i].key(directions).is_some()).collect();
+        let mut merge = Merge { directions, sources, heap };
+        for at in (0..merge.heap.len() / 2).rev() {
+            merge.sift_down(at);
+        }
+        Ok(merge)
+    }
+
+    fn before(&self, a: usize, b: usize) -> bool {
+        match (self.sources[a].key(self.directions), self.sources[b].key(self.directions)) {
+            (Some(key), Some(other)) => key.compare(&other, self.directions).then(a.cmp(&b)).is_lt(),
+            (key, _) => key.is_some(),
+        }
+    }
+
+    fn sift_down(&mut self, mut at: usize) {
+        loop {
+            let mut least = at;
+            for child in [2 * at + 1, 2 * at + 2] {
+                if child < self.heap.len() && self.before(self.heap[child], self.heap[least]) {
+                    least = child;
+                }
+            }
+            if least == at {
+                return;
+            }
+            self.heap.swap(at, least);
+            at = least;
+        }
+    }
+
+    /// The next row, and which source had it.
+    fn next(&mut self) -> Result<Option<(usize, Row)>, SpillError> {
+        let Some(&source) = self.heap.first() else { return Ok(None) };
+        let row = self.sources[source].take()?;
+        if self.sources[source].key(self.directions).is_none() {
+            self.heap.swap_remove(0);
+        }
+        self.sift_down(0);
+        Ok(row.map(|row| (source, row)))
+    }
+
+    /// Writes all rows to a run. A row that was taken out is in the run, also after an error.
+    fn write(&mut self, cx: &Context<'_>, writer: &mut TapeWriter, run: &mut Track) -> Result<(), SpillError> {
+        while let Some(&source) = self.heap.first() {
+            if run.records().is_multiple_of(256) && cx.cancelled() {
+                return Ok(());
+            }
+            let mut key = None;
+            if let Some(view) = self.sources[source].key(self.directions) {
+                key = Some(Key { order: view.order, first: view.first.clone(), more: view.more.into() });
+            }
+            let (Some((_, row)), Some(key)) = (self.next()?, key) else { break };
+            writer.push(run, |out| {
+                out.uint((key.order >> 64) as u64);
+                out.uint(key.order as u64);
+                out.value(&key.first);
+                out.values(&key.more);
+                out.row(&row);
+            })?;
+        }
+        writer.end(run)
+    }
+}

@@ -10,7 +10,7 @@ use vql::{Execution, LogRecord, Registry};
 
 pub struct Runner {
     pub execution: Execution,
-    log: Arc<Mutex<Vec<LogRecord>>>,
+    pub log: Arc<Mutex<Vec<LogRecord>>>,
 }
 
 impl Runner {
@@ -21,6 +21,15 @@ impl Runner {
             .log(move |record: LogRecord| sink.lock().unwrap().push(record))
             .clock(|| "2020-05-31T15:28:05Z".parse().unwrap());
         Runner { execution, log }
+    }
+
+    /// With the bounds that a line `-- bounds: rows=…` in the script asks for.
+    pub fn bounded(self, script: &str) -> Runner {
+        let rows = script.lines().find_map(|l| l.strip_prefix("-- bounds: rows="));
+        match rows {
+            Some(rows) => Runner { execution: self.execution.rows_in_memory(rows.trim().parse().unwrap()), ..self },
+            None => self,
+        }
     }
 
     /// The rows of each statement as a JSON array, None for LET; or why the text does not parse.
