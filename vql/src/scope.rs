@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -293,6 +293,34 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// This scope for later, see [`Captured`].
+    pub(crate) fn capture(&self) -> Captured {
+        let mut vars: Vec<(Arc<str>, Value)> = Vec::new();
+        let mut add = |name: &Arc<str>, value: Value| {
+            if !vars.iter().any(|(n, _)| n == name) {
+                vars.push((name.clone(), value));
+            }
+        };
+        let mut at = Some(self);
+        while let Some(context) = at {
+            match context.frame {
+                Frame::Row(row) => {
+                    for (index, name) in row.columns().names().iter().enumerate() {
+                        add(name, row.value(index));
+                    }
+                }
+                Frame::Vars(inner) => {
+                    for (name, value) in inner.iter().rev() {
+                        add(name, value.clone());
+                    }
+                }
+                Frame::Globals | Frame::Plain => {}
+            }
+            at = context.parent;
+        }
+        Captured { shared: Arc::downgrade(self.shared), vars, depth: self.depth }
+    }
+
     /// Whether `what` was not asked about in the last `period`; for things to be done now and then.
     pub fn is_due(&self, what: &str, period: Duration) -> bool {
         let mut done = self.shared.done.lock();
@@ -340,6 +368,24 @@ impl<'a> Context<'a> {
                 format!("{MAX_REMEMBERED} different problems are enough: further ones are not logged"),
             );
         }
+    }
+}
+
+/// A scope that is kept for later: the variables of the script as they will be then, and what lay over them as it was.
+/// It does not keep the execution alive.
+pub(crate) struct Captured {
+    shared: Weak<Shared>,
+    vars: Vec<(Arc<str>, Value)>,
+    depth: u32,
+}
+
+impl Captured {
+    /// Calls `task` in this scope; None when the execution is over.
+    pub(crate) fn run<R>(&self, task: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
+        let shared = self.shared.upgrade()?;
+        let aggregates = Aggregates::default();
+        let root = Context { depth: self.depth, ..Context::root(&shared, &aggregates) };
+        Some(task(&root.with_vars(&self.vars)))
     }
 }
 

@@ -1,45 +1,34 @@
-//! `chain()` and `switch()`.
+//! `chain()`.
 
+use super::beside::merged;
 use super::prelude::*;
 
 static CHAIN: Signature = Signature::new(
     "chain",
     "The rows of each argument's query, one query after the other.",
-    &[opt("async", Bool, "Accepted for existing queries; the rows come in order")],
+    &[opt("async", Bool, "Run all queries at once; their rows come as they come")],
 )
 .group(Group::Rows)
 .open()
-.examples(&["SELECT * FROM chain(a={ SELECT 1 AS A FROM scope() }, b={ SELECT 2 AS A FROM scope() })"]);
+.examples(&[
+    "SELECT * FROM chain(a={ SELECT 1 AS A FROM scope() }, b={ SELECT 2 AS A FROM scope() })",
+    "SELECT * FROM chain(a={ SELECT 1 AS A FROM scope() }, b={ SELECT 2 AS A FROM scope() }, async=TRUE) ORDER BY A",
+]);
 
-fn chain(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
-    for (name, query) in args.all() {
-        if &*name != "async" && cx.rows(&query.eval(cx), emit).is_break() {
+fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
+    let queries = || args.all().into_iter().filter(|(name, _)| &**name != "async");
+    if args.bool("async")? {
+        let queries: Vec<Value> = queries().map(|(_, query)| query.eval(cx)).collect();
+        return merged(cx, &queries, emit);
+    }
+    for (_, query) in queries() {
+        if cx.rows(&query.eval(cx), emit).is_break() {
             return Ok(BREAK);
         }
     }
     Ok(CONTINUE)
 }
 
-static SWITCH: Signature = Signature::new("switch", "The rows of the first argument's query that has any.", &[])
-    .group(Group::Rows)
-    .open()
-    .examples(&["SELECT * FROM switch(a={ SELECT * FROM range(end=0) }, b={ SELECT 2 AS A FROM scope() })"]);
-
-fn switch(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
-    for (_, query) in args.all() {
-        let mut any = false;
-        let flow = cx.rows(&query.eval(cx), &mut |row| {
-            any = true;
-            emit(row)
-        });
-        if any || flow.is_break() {
-            return Ok(flow);
-        }
-    }
-    Ok(CONTINUE)
-}
-
 pub(super) fn register(registry: &mut Registry) {
-    registry.add_plugin(Plug(&CHAIN, chain));
-    registry.add_plugin(Plug(&SWITCH, switch));
+    registry.add_plugin(Plug(&CHAIN, run));
 }

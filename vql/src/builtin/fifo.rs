@@ -1,15 +1,15 @@
 //! `fifo()`: the last rows of a query that runs beside the script.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::moment::{Moment, seconds};
 use super::prelude::*;
 
 static FIFO: Signature = Signature::new(
     "fifo",
-    "The last rows of a query that begins to run, beside the script, when this is first asked.",
+    "The last rows of a query that begins to run, beside the script, when this is first asked; that first time gives none.",
     &[
         req("query", Query, "The query; usually one of events"),
         opt("max_age", Int, "Seconds after which a row is forgotten, 600 without"),
@@ -21,12 +21,12 @@ static FIFO: Signature = Signature::new(
 .examples(&["SELECT * FROM fifo(query={ SELECT * FROM range(end=10) }, max_rows=2)"]);
 
 #[derive(Default)]
-struct Rows(Mutex<VecDeque<(Instant, Row)>>);
+struct Rows(Mutex<VecDeque<(Moment, Row)>>);
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
     let Some(query) = args.query("query")? else { return Ok(CONTINUE) };
-    let age = Duration::from_secs(args.opt_int("max_age")?.unwrap_or(600).unsigned_abs());
-    let most = args.opt_int("max_rows")?.unwrap_or(1000).clamp(1, 100_000) as usize;
+    let age = seconds(args.opt_int("max_age")?.unwrap_or(600));
+    let most = args.opt_int("max_rows")?.filter(|n| *n > 0).unwrap_or(1000).min(100_000) as usize;
     let (rows, is_new) = cx.state(args.place(), Rows::default);
     if is_new {
         let rows = rows.clone();
@@ -37,8 +37,9 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
                 if rows.len() >= most {
                     rows.pop_front();
                 }
-                rows.push_back((Instant::now(), row));
-                if cx.cancelled() { BREAK } else { CONTINUE }
+                rows.push_back((Moment::now(cx), row));
+                drop(rows);
+                cx.unless_cancelled()
             });
         })?;
         // What the query has by now is chance: the first answer is always the empty one.
@@ -46,7 +47,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     }
     let given: Vec<Row> = {
         let mut rows = rows.0.lock();
-        rows.retain(|(at, _)| at.elapsed() <= age);
+        rows.retain(|(at, _)| at.age(cx) <= age);
         let given = rows.iter().map(|(_, row)| row.clone()).collect();
         if args.bool("flush")? {
             rows.clear();

@@ -26,6 +26,17 @@ pub(super) const fn opt(name: &'static str, kind: ArgKind, doc: &'static str) ->
     ArgSpec::optional(name, kind, doc)
 }
 
+/// What one call may make: 100 MiB.
+const MAX_RESULT: usize = 100 << 20;
+
+/// An error when what a call makes would take so many bytes.
+pub(super) fn bounded(what: &str, bytes: usize) -> Result<(), CallError> {
+    if bytes > MAX_RESULT {
+        return Err(CallError::new(format!("{what} would be longer than {} MiB", MAX_RESULT >> 20)));
+    }
+    Ok(())
+}
+
 pub(super) type Call = fn(&Context<'_>, &Args<'_>) -> Result<Value, CallError>;
 pub(super) type Run = fn(&Context<'_>, &Args<'_>, &mut EmitView<'_>) -> Result<Flow, CallError>;
 

@@ -1,93 +1,18 @@
-//! Times: `timestamp()`, `timestamp_format()`, `now()`, text to time, and the members of a time.
+//! Times: text and numbers to time, the zone of a query, the members of a time.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time as CivilTime};
 use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
 use super::layout;
 use super::prelude::*;
 
-static TIMESTAMP: Signature = Signature::new(
-    "timestamp",
-    "A time from a number or from text. Text without a zone is read in the zone that the variable PARSE_TZ names, UTC without.",
-    &[
-        opt("epoch", Any, "Seconds since 1970; milli-, micro- and nanoseconds are known by their size"),
-        opt("cocoatime", Int, "Seconds since 2001"),
-        opt("mactime", Int, "Seconds since 1904"),
-        opt("winfiletime", Int, "Tenths of microseconds since 1601"),
-        opt("string", Text, "Text in any usual form"),
-        opt("format", Text, "The form of the text, written for the time `Mon Jan 2 15:04:05 MST 2006`"),
-    ],
-).group(Group::Time)
-.examples(&["SELECT timestamp(epoch=1630414425) AS Time FROM scope()"]);
-
-fn timestamp(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    if let Some(ticks) = args.opt_int("winfiletime")? {
-        let (seconds, rest) = (ticks.div_euclid(10_000_000), ticks.rem_euclid(10_000_000));
-        return Ok(Value::time(seconds.saturating_sub(11_644_473_600), rest as i32 * 100));
-    }
-    if let Some(seconds) = args.opt_int("cocoatime")? {
-        return Ok(Value::time(seconds.saturating_add(978_307_200), 0));
-    }
-    if let Some(seconds) = args.opt_int("mactime")? {
-        return Ok(Value::time(seconds.saturating_sub(2_082_844_800), 0));
-    }
-    if let Some(text) = args.opt_str("string")? {
-        let zone = zone(cx, "PARSE_TZ");
-        let time = match args.opt_str("format")? {
-            Some(format) => layout::parse(&format, &text, &zone),
-            None => parse(&text, &zone),
-        };
-        return time.map(Value::Time).ok_or_else(|| CallError::new(format!("`{text}` is no time that is known")));
-    }
-    Ok(args.some("epoch").and_then(|epoch| to_time(cx, &epoch)).map_or(Value::Null, Value::Time))
-}
-
-static TIMESTAMP_FORMAT: Signature = Signature::new(
-    "timestamp_format",
-    "A time as text.",
-    &[
-        req("time", Any, "The time"),
-        opt(
-            "format",
-            Text,
-            "As for the time `Mon Jan 2 15:04:05 MST 2006`; RFC 3339 without. The zone is that of the variable TZ",
-        ),
-    ],
-)
-.group(Group::Time)
-.examples(&["SELECT timestamp_format(time=0, format='2006-01-02') AS Day FROM scope()"]);
-
-fn timestamp_format(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    let value = args.value("time");
-    let Some(time) = to_time(cx, &value) else { return Err(args.wrong("time", "a time", &value)) };
-    let format = args.opt_str("format")?.filter(|f| !f.is_empty());
-    let format = format.as_deref().unwrap_or("2006-01-02T15:04:05Z07:00");
-    Ok(Value::from(layout::format(format, &time.to_zoned_datetime(zone(cx, "TZ")))))
-}
-
-static NOW: Signature = Signature::new("now", "The time in seconds since 1970.", &[opt("ns", Bool, "In nanoseconds")])
-    .group(Group::Time)
-    .examples(&["SELECT now() > 0 AS Later FROM scope()"]);
-
-fn now(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    let now = cx.now();
-    Ok(Value::Int(if args.bool("ns")? {
-        i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX)
-    } else {
-        now.as_second()
-    }))
-}
-
-pub(super) fn register(registry: &mut Registry) {
-    registry.add_function(Func(&TIMESTAMP, timestamp));
-    registry.add_function(Func(&TIMESTAMP_FORMAT, timestamp_format));
-    registry.add_function(Func(&NOW, now));
-}
-
-/// The zone that a variable names; UTC without one.
+/// The zone that a variable names, `local` being that of this host; UTC without one.
 pub(crate) fn zone(cx: &Context<'_>, variable: &str) -> TimeZone {
     let Some(name) = cx.lookup(variable).filter(Value::truth) else { return TimeZone::UTC };
+    if name.as_str().is_some_and(|name| name.eq_ignore_ascii_case("local")) {
+        return TimeZone::system();
+    }
     TimeZone::get(&name.to_text()).unwrap_or_else(|_| {
         cx.error(format!("{variable}: the time zone `{}` is not known here; UTC is used", name.to_text()));
         TimeZone::UTC
@@ -105,7 +30,10 @@ pub fn to_time(cx: &Context<'_>, value: &Value) -> Option<Timestamp> {
         Value::Time(time) => Some(*time),
         Value::Str(text) => match text.trim().parse::<f64>() {
             Ok(epoch) => from_epoch(epoch),
-            Err(_) => parse(text, &zone(cx, "PARSE_TZ")),
+            Err(_) => {
+                let zone = zone(cx, "PARSE_TZ");
+                parse(text, &zone).or_else(|| relative(text, cx.now(), &zone))
+            }
         },
         Value::Int(epoch) => {
             let unit = match epoch.unsigned_abs() {
@@ -130,6 +58,32 @@ fn from_epoch(epoch: f64) -> Option<Timestamp> {
     Timestamp::new(epoch.floor() as i64, ((epoch - epoch.floor()) * 1e9) as i32).ok()
 }
 
+/// The time that stands for none in existing programs: the beginning of the year 1.
+const ZERO: i64 = -62_135_596_800;
+
+/// The members of a time, as `clock()` shows them.
+pub(super) const MEMBERS: [&str; 19] = [
+    "Day",
+    "Hour",
+    "ISOWeek",
+    "IsDST",
+    "IsZero",
+    "Minute",
+    "Month",
+    "Nanosecond",
+    "Second",
+    "String",
+    "UTC",
+    "Unix",
+    "UnixMicro",
+    "UnixMilli",
+    "UnixNano",
+    "Weekday",
+    "Year",
+    "YearDay",
+    "Zone",
+];
+
 /// Members of a time: `Unix`, `UnixNano`, `String`, `Year` and the like, in UTC.
 pub fn member(time: &Timestamp, name: &str) -> Option<Value> {
     let civil = || time.to_zoned_datetime(TimeZone::UTC);
@@ -138,7 +92,13 @@ pub fn member(time: &Timestamp, name: &str) -> Option<Value> {
         "UnixMilli" => Value::Int(time.as_millisecond()),
         "UnixMicro" => Value::Int(time.as_microsecond()),
         "UnixNano" => Value::Int(i64::try_from(time.as_nanosecond()).ok()?),
-        "String" => Value::from(time.to_string()),
+        "String" => Value::from(layout::format("2006-01-02T15:04:05Z07:00", &civil())),
+        "UTC" => Value::Time(*time),
+        "Zone" => Value::from("UTC"),
+        "IsDST" => Value::Bool(false),
+        "IsZero" => Value::Bool(time.as_second() == ZERO),
+        // Existing queries get the year of the week here, not the week.
+        "ISOWeek" => Value::from(i32::from(civil().date().iso_week_date().year())),
         "Year" => Value::from(civil().year() as i32),
         "Month" => Value::from(civil().month() as i32),
         "Day" => Value::from(civil().day() as i32),
@@ -175,6 +135,67 @@ pub fn parse(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     parts.finish(zone)
 }
 
+/// A time that is told by its distance from now: `now`, `yesterday`, `3 days ago`, `in 2 hours`. Days begin at midnight
+/// of the zone.
+pub(super) fn relative(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    // Longer text is no time.
+    if text.len() > 100 {
+        return None;
+    }
+    let lower = text.trim().to_ascii_lowercase();
+    let midnight = |days: i64| {
+        let date = now.to_zoned_datetime(zone.clone()).date();
+        let date = date.checked_add(SignedDuration::from_hours(24 * days)).ok()?;
+        at(date.to_datetime(CivilTime::midnight()), zone)
+    };
+    let words: Vec<&str> = lower.split_ascii_whitespace().collect();
+    let (number, unit, sign) = match words[..] {
+        ["now"] => return Some(now),
+        ["today"] => return midnight(0),
+        ["yesterday"] => return midnight(-1),
+        ["tomorrow"] => return midnight(1),
+        [number, unit, "ago"] => (number, unit, -1),
+        ["in", number, unit] => (number, unit, 1),
+        _ => return None,
+    };
+    let number = if matches!(number, "a" | "an" | "one") { 1 } else { number.parse::<i64>().ok()? };
+    let seconds = match unit.strip_suffix('s').unwrap_or(unit) {
+        "second" | "sec" => 1,
+        "minute" | "min" => 60,
+        "hour" => 3600,
+        "day" => 86_400,
+        "week" => 7 * 86_400,
+        "month" => 30 * 86_400,
+        "year" => 365 * 86_400,
+        _ => return None,
+    };
+    now.checked_add(SignedDuration::from_secs(number.checked_mul(seconds)?.checked_mul(sign)?)).ok()
+}
+
+/// What usual abbreviations of zones mean, in lower case.
+pub(super) fn zone_by_letters(letters: &str) -> Option<TimeZone> {
+    let hours = match letters {
+        "z" | "utc" | "gmt" | "wet" => 0,
+        "cet" | "west" | "bst" => 1,
+        "cest" | "eet" | "sast" => 2,
+        "eest" | "msk" => 3,
+        "jst" | "kst" => 9,
+        "aest" => 10,
+        "aedt" => 11,
+        "nzst" => 12,
+        "nzdt" => 13,
+        "edt" => -4,
+        "est" | "cdt" => -5,
+        "cst" | "mdt" => -6,
+        "mst" | "pdt" => -7,
+        "pst" | "akdt" => -8,
+        "akst" => -9,
+        "hst" => -10,
+        _ => return None,
+    };
+    Some(if hours == 0 { TimeZone::UTC } else { TimeZone::fixed(Offset::from_hours(hours).ok()?) })
+}
+
 #[derive(Default)]
 struct Parts {
     year: Option<i16>,
@@ -196,8 +217,8 @@ impl Parts {
         {
         } else if matches!(&*lower, "am" | "pm") {
             self.pm = Some(lower == "pm");
-        } else if matches!(&*lower, "z" | "utc" | "gmt") {
-            self.zone = Some(TimeZone::UTC);
+        } else if let Some(zone) = zone_by_letters(&lower) {
+            self.zone = Some(zone);
         } else if let Some(number) = lower.strip_suffix("am").or_else(|| lower.strip_suffix("pm")) {
             self.pm = Some(lower.ends_with("pm"));
             if number.contains(':') {
@@ -299,7 +320,8 @@ pub(super) fn offset(text: &str) -> Option<TimeZone> {
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let (hours, minutes): (i32, i32) = match digits.len() {
         2 => (digits.parse().ok()?, 0),
-        4 => (digits[..2].parse().ok()?, digits[2..].parse().ok()?),
+        // Seconds belong to offsets of long ago.
+        4 | 6 => (digits[..2].parse().ok()?, digits[2..4].parse().ok()?),
         _ => return None,
     };
     Some(TimeZone::fixed(Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?))
@@ -331,6 +353,7 @@ pub(super) fn month(name: &str) -> Option<i8> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -346,12 +369,32 @@ mod tests {
             ("Fri, 01 Oct 2021 10:53:32 GMT", Some(1633085612)),
             ("01/Oct/2021 10:53:32 +0000", Some(1633085612)),
             ("8/30/2021 6:01:28 PM", Some(1630346488)),
+            ("Thu Aug 29 2024 21:03 CEST", Some(1724958180)),
+            ("Thu Aug 29 2024 21:03", Some(1724965380)),
             ("10:53", None),
             ("hello", None),
             ("", None),
             ("2021-13-01", None),
         ] {
             assert_eq!(parse(text, &TimeZone::UTC).map(|t| t.as_second()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn distances_from_now() {
+        let now = Timestamp::from_second(1_590_938_885).unwrap();
+        for (text, expected) in [
+            ("now", Some(0)),
+            ("3 days ago", Some(-259_200)),
+            ("an hour ago", Some(-3600)),
+            ("in 2 weeks", Some(1_209_600)),
+            ("today", Some(-55_685)),
+            ("Yesterday", Some(-55_685 - 86_400)),
+            ("9223372036854775807 years ago", None),
+            ("soon", None),
+        ] {
+            let got = relative(text, now, &TimeZone::UTC).map(|t| t.as_second() - now.as_second());
+            assert_eq!(got, expected, "{text}");
         }
     }
 }

@@ -30,7 +30,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub(crate) use cache::{LambdaCache, RegexCache, compile_regex};
 pub(crate) use expr::{LambdaValue, Pattern};
-pub(crate) use held::{Store, value_size};
+pub(crate) use held::{Held, Store, value_size};
 pub use lambda::Lambda;
 pub use query::StoredQuery;
 pub(crate) use query::{materialize, rows_of};
