@@ -41,4 +41,4 @@ pub use row::{Columns, Row, RowView};
 #[cfg(feature = "eval")]
 pub use scope::{CancelToken, Context, Level, LogRecord, LogSink};
 #[cfg(feature = "eval")]
-pub use value::{Dict, List, Object, Value};
+pub use value::{Dict, List, Object, Unpack, Value};

@@ -31,6 +31,9 @@ pub enum Value {
     Object(Arc<dyn Object>),
 }
 
+/// Makes an object from what [`Object::packed`] gave.
+pub type Unpack = fn(&Value) -> Option<Value>;
+
 /// A value with behaviour of its own, made by a plugin or function.
 pub trait Object: Send + Sync + fmt::Debug {
     /// The name that `typeof()` gives.
@@ -59,6 +62,11 @@ pub trait Object: Send + Sync + fmt::Debug {
     }
     /// `self + other`; None where that means nothing.
     fn add(&self, _other: &Value) -> Option<Value> {
+        None
+    }
+    /// What makes it again: for small objects of which queries keep many, so that rows with them fit on disk. Others stay
+    /// in memory beside it.
+    fn packed(&self) -> Option<(Value, Unpack)> {
         None
     }
     /// For functions that look for their own type again.

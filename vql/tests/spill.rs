@@ -213,3 +213,13 @@ fn values_with_behaviour_come_back_from_disk() {
     let rows = answers[1].as_ref().unwrap();
     assert!(rows.contains("\"A\":29") && rows.contains("\"A\":28"), "{rows}");
 }
+
+#[test]
+fn paths_and_addresses_come_back_from_disk() {
+    let query = "
+        LET R = SELECT pathspec(parse='/etc/a' + str(str=_value)) AS P, ip(parse='10.0.0.' + str(str=_value)) AS A, _value AS V FROM range(end=100)
+        SELECT P, P.Basename AS Name, A, A.IsPrivate AS Private, typeof(a=P) AS Type FROM foreach(row={ SELECT * FROM R ORDER BY V DESC })";
+    let in_memory = answer(query, &[], |execution| execution);
+    assert!(in_memory.0[1].as_ref().unwrap().contains(r#""Name":"a99""#), "{in_memory:?}");
+    assert_eq!(in_memory, answer(query, &[], |execution| execution.rows_in_memory(7)));
+}

@@ -139,6 +139,11 @@ impl vql::Object for Mode {
         Some(self.string().into())
     }
 
+    fn packed(&self) -> Option<(Value, vql::Unpack)> {
+        let unpack = |packed: &Value| Some(Value::Object(Arc::new(Mode(u32::try_from(packed.as_int()?).ok()?))));
+        Some((self.0.into(), unpack))
+    }
+
     fn as_any(&self) -> &dyn std::any::Any {
         self
     }

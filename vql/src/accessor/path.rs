@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::plugin::CallError;
-use crate::value::{Dict, Object, Value};
+use crate::value::{Dict, Object, Unpack, Value};
 
 /// A file in a file in a file …: no deeper than this.
 const MAX_NESTED: u32 = 16;
@@ -33,6 +33,16 @@ pub enum PathKind {
 impl PathKind {
     /// That of this system.
     pub const HOST: PathKind = if cfg!(windows) { PathKind::Windows } else { PathKind::Linux };
+
+    const ALL: [PathKind; 7] = [
+        PathKind::Linux,
+        PathKind::Windows,
+        PathKind::Ntfs,
+        PathKind::Registry,
+        PathKind::Zip,
+        PathKind::Pathspec,
+        PathKind::Opaque,
+    ];
 
     /// The kind that `path_type` names, in any case.
     pub fn named(name: &str) -> Result<PathKind, CallError> {
@@ -565,12 +575,26 @@ impl Object for OsPath {
         Some(self.with_parts(&parts).into())
     }
 
+    fn packed(&self) -> Option<(Value, Unpack)> {
+        // One within another file shares that with all its neighbours.
+        self.within.is_none().then(|| {
+            let kind = PathKind::ALL.iter().position(|kind| *kind == self.kind);
+            (Value::array([Value::from(kind), self.content.to_value()]), OsPath::unpack as Unpack)
+        })
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
 }
 
 impl OsPath {
+    fn unpack(packed: &Value) -> Option<Value> {
+        let [kind, content] = packed.as_array()? else { return None };
+        let kind = PathKind::ALL.get(usize::try_from(kind.as_int()?).ok()?)?;
+        Some(OsPath::new(*kind, content.as_bytes()?).into())
+    }
+
     /// The whole as one would say it: the file that holds it, then the path.
     fn human(&self) -> String {
         let own = self.content.to_text();

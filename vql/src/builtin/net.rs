@@ -58,6 +58,11 @@ impl crate::value::Object for Address {
         Some(Arc::from(self.0.to_string()))
     }
 
+    fn packed(&self) -> Option<(Value, crate::value::Unpack)> {
+        let unpack = |packed: &Value| Some(Value::Object(Arc::new(Address(packed.as_str()?.parse().ok()?))));
+        Some((Value::from(self.0.to_string()), unpack))
+    }
+
     fn as_any(&self) -> &dyn std::any::Any {
         self
     }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::held::Store;
 use crate::row::{Columns, Row};
-use crate::value::{Dict, Value};
+use crate::value::{Dict, Unpack, Value};
 
 /// A block goes to the file when it has as many bytes.
 const BLOCK: usize = 128 << 10;
@@ -269,6 +269,8 @@ struct Tables {
     column_ids: HashMap<Vec<Arc<str>>, usize>,
     names: IndexSet<Arc<str>>,
     alive: Vec<Value>,
+    /// What makes packed objects again: one for each type of them.
+    unpack: Vec<Unpack>,
 }
 
 impl Tables {
@@ -286,6 +288,14 @@ impl Tables {
             self.columns.push(columns.clone());
             self.column_ids.insert(columns.names().to_vec(), id);
             id
+        })
+    }
+
+    fn unpack(&mut self, unpack: Unpack) -> usize {
+        // The same function may have several addresses; then it stands here more than once.
+        self.unpack.iter().position(|u| std::ptr::fn_addr_eq(*u, unpack)).unwrap_or_else(|| {
+            self.unpack.push(unpack);
+            self.unpack.len() - 1
         })
     }
 
@@ -311,6 +321,7 @@ const BYTES: u8 = 9;
 const ARRAY: u8 = 10;
 const DICT: u8 = 11;
 const ALIVE: u8 = 12;
+const PACKED: u8 = 13;
 const SMALL: u8 = 64;
 
 /// Writes one record.
@@ -353,6 +364,14 @@ impl Encoder<'_> {
     }
 
     pub(crate) fn value(&mut self, value: &Value) {
+        if let Value::Object(object) = value
+            && let Some((packed, unpack)) = object.packed()
+        {
+            self.out.push(PACKED);
+            let id = self.tables.unpack(unpack);
+            self.uint(id as u64);
+            return self.value(&packed);
+        }
         match value {
             Value::Null => self.out.push(NULL),
             Value::Bool(false) => self.out.push(FALSE),
@@ -526,6 +545,10 @@ impl Decoder<'_> {
                 let id = self.len()?;
                 self.tables.alive.get(id)?.clone()
             }
+            PACKED => {
+                let unpack = *self.tables.unpack.get(self.len()?)?;
+                unpack(&self.value()?)?
+            }
             small @ SMALL.. => Value::Int(i64::from(small - SMALL)),
             _ => return None,
         })
@@ -540,6 +563,7 @@ mod tests {
 
     use super::super::held::Bounds;
     use super::*;
+    use crate::accessor::{OsPath, PathKind};
 
     /// Says also what VQL's `=` does not see: types, the order of keys, the sign of zero.
     fn exact(value: &Value) -> String {
@@ -548,6 +572,7 @@ mod tests {
             Value::Array(items) => format!("[{}]", items.iter().map(exact).collect::<Vec<_>>().join(",")),
             Value::Dict(dict) => dict.iter().map(|(k, v)| format!("{k:?}={};", exact(v))).collect(),
             Value::Bytes(bytes) => format!("{bytes:?}"),
+            Value::Object(object) => format!("{object:?}"),
             other => format!("{} {other:?}", other.type_name()),
         }
     }
@@ -562,6 +587,7 @@ mod tests {
             any::<f64>().prop_map(Value::Float),
             ".{0,20}".prop_map(Value::from),
             prop::collection::vec(any::<u8>(), 0..20).prop_map(|b| Value::Bytes(Arc::from(b))),
+            prop::collection::vec(any::<u8>(), 0..20).prop_map(|b| OsPath::new(PathKind::Ntfs, b).into()),
             (-377_705_023_201i64..=253_402_207_200, -999_999_999i32..1_000_000_000)
                 .prop_map(|(s, n)| Value::time(s, n)),
         ];
