@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::value::{Dict, Value};
 
 /// The column names of a query, with what makes finding and printing them fast.
@@ -161,6 +163,48 @@ pub trait RowView: Sync {
     /// Reads every cell, as the last reader: cells need not be kept for another.
     fn take_row(&self) -> Row {
         self.to_row()
+    }
+
+    /// As `take_row`, appending the cells to those of other rows.
+    fn take_values(&self, out: &mut Vec<Value>) {
+        out.extend((0..self.columns().len()).map(|i| self.value(i)));
+    }
+}
+
+/// A row that is handed on and kept by nobody else: its last reader takes it without a copy.
+pub(crate) struct LastRow {
+    columns: Arc<Columns>,
+    /// Empty once it was taken.
+    values: Mutex<Vec<Value>>,
+}
+
+impl LastRow {
+    pub(crate) fn new(row: Row) -> LastRow {
+        LastRow { columns: row.columns, values: Mutex::new(row.values) }
+    }
+}
+
+impl RowView for LastRow {
+    fn columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+
+    fn value(&self, index: usize) -> Value {
+        self.values.lock().get(index).cloned().unwrap_or_default()
+    }
+
+    fn to_row(&self) -> Row {
+        Row::new(&self.columns, self.values.lock().clone())
+    }
+
+    fn take_row(&self) -> Row {
+        Row::new(&self.columns, std::mem::take(&mut *self.values.lock()))
+    }
+
+    fn take_values(&self, out: &mut Vec<Value>) {
+        let before = out.len();
+        out.append(&mut self.values.lock());
+        out.resize(before + self.columns.len(), Value::Null);
     }
 }
 

@@ -13,7 +13,7 @@ use super::sort::{self, Key, Sorter};
 use super::spill::{Decoder, SpillError, Tape, TapeReader, TapeWriter, Track};
 use crate::plan::Select;
 use crate::plugin::{EmitView, Flow};
-use crate::row::{Row, RowView};
+use crate::row::{LastRow, Row, RowView};
 use crate::scope::{Aggregates, Context};
 use crate::value::Value;
 
@@ -43,7 +43,7 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64
         return;
     }
     if groups.writer.is_none() && select.order_by.is_empty() {
-        let _ = groups.in_memory.into_values().filter_map(|g| g.row).try_for_each(|row| emit(&row));
+        let _ = groups.in_memory.into_values().filter_map(|g| g.row).try_for_each(|row| emit(&LastRow::new(row)));
         return;
     }
     // By the keys to sort, then by the first row of each group.
@@ -349,7 +349,7 @@ fn give(cx: &Context<'_>, sorter: &mut Sorter, mut group: Group) -> Flow {
     let Some(row) = group.row.take() else { return CONTINUE };
     group.sort_keys.push(Value::from(group.first));
     let key = Key::new(&mut group.sort_keys, sorter.directions());
-    sorter.push(cx, key, row)
+    sorter.push(cx, key, &LastRow::new(row))
 }
 
 enum Record {

@@ -124,6 +124,11 @@ impl Held {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
+    /// So much is kept now, in place of what was.
+    pub(crate) fn set(&mut self, rows: usize, bytes: usize) {
+        (self.rows, self.bytes) = (rows, bytes);
+    }
+
     /// Nothing is kept any more.
     pub(crate) fn clear(&mut self) {
         self.remove(self.rows, self.bytes);
@@ -169,7 +174,12 @@ pub(crate) fn lost(cx: &Context<'_>, span: Span, what: &str, why: &SpillError) {
 
 /// Roughly the memory that a row takes.
 pub(crate) fn size(row: &Row) -> usize {
-    row.values().iter().map(value_size).sum::<usize>() + 64
+    cells_size(row.values())
+}
+
+/// As [`size`], of a row that is only its values.
+pub(crate) fn cells_size(values: &[Value]) -> usize {
+    values.iter().map(value_size).sum::<usize>() + 64
 }
 
 /// Roughly the memory that a value takes.

@@ -257,14 +257,19 @@ impl RowView for SelectRow<'_> {
     }
 
     fn take_row(&self) -> Row {
-        let values = (0..self.layout.cells.len())
-            .map(|index| match (self.layout.cells[index], self.cells[index].get()) {
+        let mut values = Vec::with_capacity(self.layout.cells.len());
+        self.take_values(&mut values);
+        Row::new(&self.layout.output, values)
+    }
+
+    fn take_values(&self, out: &mut Vec<Value>) {
+        out.extend((0..self.layout.cells.len()).map(|index| {
+            match (self.layout.cells[index], self.cells[index].get()) {
                 (Cell::Item(item), None) => self.compute(item),
                 (Cell::Item(_), Some(value)) => value.clone(),
                 (Cell::Input(_), _) => self.value(index),
-            })
-            .collect();
-        Row::new(&self.layout.output, values)
+            }
+        }));
     }
 }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::held::{self, Held};
 use super::ops;
 use super::select::{BREAK, CONTINUE, Counts, plain};
-use super::spill::{Decoder, SpillError, Tape, TapeReader, TapeWriter, Track};
+use super::spill::{Decoder, Encoder, SpillError, Tape, TapeReader, TapeWriter, Track};
 use crate::plan::Select;
 use crate::plugin::{EmitView, Flow};
-use crate::row::{Row, RowView};
+use crate::row::{Columns, LastRow, Row, RowView};
 use crate::scope::Context;
 use crate::syntax::ast::Span;
 use crate::value::Value;
@@ -27,7 +27,7 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64
         sort_keys(cx, select, input, view, &mut keys);
         let key = Key::new(&mut keys, &sorter.directions);
         if sorter.wants(&key) {
-            return sorter.push(cx, key, view.take_row());
+            return sorter.push(cx, key, view);
         }
         if always {
             view.take_row();
@@ -53,8 +53,8 @@ pub(super) fn sort_keys(
 /// Up to this LIMIT, just the first rows are kept.
 const MAX_KEPT: usize = 10_000;
 
-/// So many rows are sorted at once: a few milliseconds, in which nobody hears that the query is cancelled.
-const CHUNK: usize = 1 << 17;
+/// So many rows are sorted at once: few enough for the caches, and for who waits to hear that the query is cancelled.
+const CHUNK: usize = 1 << 15;
 
 /// So many runs are merged at once.
 const FAN: usize = 128;
@@ -165,13 +165,13 @@ impl KeyView<'_> {
 /// Rows in memory.
 #[derive(Default)]
 struct Chunk {
-    /// In the order of the keys once the chunk is sorted.
+    /// In the order of the keys once the chunk is sorted, as all the rest.
     heads: Vec<Head>,
     /// The first keys that are not in their heads; shorter than the rows when the last ones are.
     first: Vec<Value>,
     /// The other keys, so many for each row.
     more: Vec<Value>,
-    rows: Vec<Option<Row>>,
+    rows: Rows,
     /// How many rows are gone already.
     taken: usize,
 }
@@ -179,19 +179,104 @@ struct Chunk {
 #[derive(Clone, Copy)]
 struct Head {
     order: u128,
+    /// Where the row is as long as the chunk is not sorted.
     at: u32,
 }
 
+enum Rows {
+    /// All of the same columns: their values, one row behind another.
+    Same(Arc<Columns>, Vec<Value>),
+    Mixed(Vec<Option<Row>>),
+}
+
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows::Mixed(Vec::new())
+    }
+}
+
+impl Rows {
+    /// Adds the row at a place, which is the next; gives its size.
+    fn push(&mut self, at: usize, row: &dyn RowView) -> usize {
+        if at == 0 {
+            *self = Rows::Same(row.columns().clone(), Vec::new());
+        }
+        match self {
+            Rows::Same(columns, values)
+                if Arc::ptr_eq(columns, row.columns()) || columns.names() == row.columns().names() =>
+            {
+                let before = values.len();
+                row.take_values(values);
+                return held::cells_size(&values[before..]);
+            }
+            Rows::Same(..) => *self = Rows::Mixed((0..at).map(|at| self.take(at)).collect()),
+            Rows::Mixed(_) => {}
+        }
+        let row = row.take_row();
+        let size = held::size(&row);
+        if let Rows::Mixed(rows) = self {
+            rows.push(Some(row));
+        }
+        size
+    }
+
+    fn take(&mut self, at: usize) -> Option<Row> {
+        match self {
+            Rows::Same(columns, values) => {
+                let n = columns.len();
+                let row = values.get_mut(at * n..(at + 1) * n)?.iter_mut().map(std::mem::take).collect();
+                Some(Row::new(columns, row))
+            }
+            Rows::Mixed(rows) => rows.get_mut(at)?.take(),
+        }
+    }
+
+    fn write(&self, at: usize, out: &mut Encoder<'_>) {
+        match self {
+            Rows::Same(columns, values) => {
+                let n = columns.len();
+                out.cells(columns, values.get(at * n..(at + 1) * n).unwrap_or_default());
+            }
+            Rows::Mixed(rows) => rows.get(at).into_iter().flatten().for_each(|row| out.row(row)),
+        }
+    }
+
+    fn reorder(&mut self, heads: &[Head]) {
+        match self {
+            Rows::Same(columns, values) => reorder(values, columns.len(), heads),
+            Rows::Mixed(rows) => {
+                *rows = heads.iter().map(|head| rows.get_mut(head.at as usize).and_then(Option::take)).collect();
+            }
+        }
+    }
+}
+
+/// Brings groups of `n` values into the order of the heads.
+fn reorder(values: &mut Vec<Value>, n: usize, heads: &[Head]) {
+    let mut ordered = Vec::with_capacity(heads.len() * n);
+    for head in heads {
+        let at = head.at as usize * n;
+        ordered.extend((at..at + n).map(|at| values.get_mut(at).map(std::mem::take).unwrap_or_default()));
+    }
+    *values = ordered;
+}
+
 impl Chunk {
-    fn push(&mut self, key: Key, row: Row) {
-        let at = self.rows.len();
+    fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Adds a row; gives its size.
+    fn push(&mut self, key: Key, row: &dyn RowView) -> usize {
+        let at = self.heads.len();
+        let size = key.size();
         self.heads.push(Head { order: key.order, at: at as u32 });
         if !key.first.is_null() {
             self.first.resize(at, Value::Null);
             self.first.push(key.first);
         }
         self.more.extend(key.more);
-        self.rows.push(Some(row));
+        size + self.rows.push(at, row)
     }
 
     fn key(&self, head: Head, directions: &[bool]) -> KeyView<'_> {
@@ -215,22 +300,27 @@ impl Chunk {
             };
             order.then(a.at.cmp(&b.at))
         });
+        // Merging goes through the rows in this order: then they had better lie so.
+        if !heads.iter().enumerate().all(|(at, head)| head.at as usize == at) {
+            if !self.first.is_empty() {
+                reorder(&mut self.first, 1, &heads);
+            }
+            reorder(&mut self.more, directions.len() - 1, &heads);
+            self.rows.reorder(&heads);
+            heads.iter_mut().enumerate().for_each(|(at, head)| head.at = at as u32);
+        }
         self.heads = heads;
     }
 
-    /// The first of the sorted rows that are left, at most so many.
-    fn first_of(mut self, most: usize, directions: &[bool]) -> Chunk {
-        let mut kept = Chunk::default();
-        for head in std::mem::take(&mut self.heads).into_iter().take(most) {
-            let at = head.at as usize;
-            let first = self.first.get_mut(at).map(std::mem::take).unwrap_or_default();
-            let others = directions.len() - 1;
-            let more = self.more[at * others..(at + 1) * others].iter_mut().map(std::mem::take).collect();
-            if let Some(row) = self.rows[at].take() {
-                kept.push(Key { order: head.order, first, more }, row);
-            }
+    /// The first of the sorted rows, at most so many.
+    fn truncate(&mut self, most: usize, directions: &[bool]) {
+        self.heads.truncate(most);
+        self.first.truncate(most);
+        self.more.truncate(most * (directions.len() - 1));
+        match &mut self.rows {
+            Rows::Same(columns, values) => values.truncate(most * columns.len()),
+            Rows::Mixed(rows) => rows.truncate(most),
         }
-        kept
     }
 
     fn last_key(&self, directions: &[bool]) -> Option<Key> {
@@ -238,8 +328,12 @@ impl Chunk {
         Some(Key { order: view.order, first: view.first.clone(), more: view.more.into() })
     }
 
-    fn size(&self) -> usize {
-        self.rows.iter().flatten().map(|row| held::size(row) + 48).sum()
+    fn size(&self, directions: &[bool]) -> usize {
+        let rows: usize = match &self.rows {
+            Rows::Same(columns, values) => values.chunks(columns.len().max(1)).map(held::cells_size).sum(),
+            Rows::Mixed(rows) => rows.iter().flatten().map(held::size).sum(),
+        };
+        rows + self.len() * (48 + directions.len() * size_of::<Value>())
     }
 }
 
@@ -275,22 +369,21 @@ impl Sorter {
     }
 
     /// Takes a row; Break when no further one can be taken, which is said then, and when the query is cancelled.
-    pub(super) fn push(&mut self, cx: &Context<'_>, key: Key, row: Row) -> Flow {
+    pub(super) fn push(&mut self, cx: &Context<'_>, key: Key, row: &dyn RowView) -> Flow {
         if self.full {
             return BREAK;
         }
-        let size = held::size(&row) + key.size();
-        if self.chunks.last().is_none_or(|chunk| chunk.rows.len() >= CHUNK) {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
             self.sort_last();
             self.chunks.push(Chunk::default());
         }
-        if let Some(chunk) = self.chunks.last_mut() {
-            chunk.push(key, row);
-        }
+        let Some(chunk) = self.chunks.last_mut() else { return BREAK };
+        let size = chunk.push(key, row);
+        let rows = chunk.len();
         self.pushed += 1;
         let mut fits = self.held.add(size);
         if let Some(most) = self.most
-            && (!fits || self.chunks.last().is_some_and(|chunk| chunk.rows.len() >= 2 * most + 64))
+            && (!fits || rows >= 2 * most + 64)
             && self.chunks.len() == 1
         {
             self.forget(most);
@@ -316,16 +409,14 @@ impl Sorter {
     /// Keeps the rows that may still come out.
     fn forget(&mut self, most: usize) {
         self.sort_last();
-        let Some(chunk) = self.chunks.pop() else { return };
-        let kept = chunk.first_of(most, &self.directions);
-        if kept.rows.len() == most {
-            self.threshold = kept.last_key(&self.directions);
+        let Some(chunk) = self.chunks.last_mut() else { return };
+        chunk.truncate(most, &self.directions);
+        if chunk.len() == most {
+            self.threshold = chunk.last_key(&self.directions);
         }
+        let (rows, size) = (chunk.len(), chunk.size(&self.directions));
         self.held.clear();
-        let size = kept.size();
-        self.held.resize(0, size);
-        self.held.fits();
-        self.chunks.push(kept);
+        self.held.set(rows, size);
     }
 
     /// Brings all rows in memory to the disk, as one run.
@@ -364,8 +455,8 @@ impl Sorter {
         }
         sources.extend(self.chunks.iter_mut().map(Source::Memory));
         let merged = Merge::new(&self.directions, sources).and_then(|mut merge| {
-            while let Some((_, row)) = merge.next()? {
-                if cx.cancelled() || emit(&row).is_break() {
+            while let Some(row) = merge.next()? {
+                if cx.cancelled() || emit(&LastRow::new(row)).is_break() {
                     break;
                 }
             }
@@ -433,9 +524,8 @@ impl Source<'_> {
     fn take(&mut self) -> Result<Option<Row>, SpillError> {
         match self {
             Source::Memory(chunk) => {
-                let row = chunk.heads.get(chunk.taken).and_then(|head| chunk.rows.get_mut(head.at as usize)?.take());
                 chunk.taken += 1;
-                Ok(row)
+                Ok(chunk.rows.take(chunk.taken - 1))
             }
             Source::Disk(disk) => Ok(disk.advance()?.map(|(_, row)| row)),
         }
@@ -446,18 +536,19 @@ impl Source<'_> {
 struct Merge<'m, 's> {
     directions: &'m [bool],
     sources: Vec<Source<'s>>,
-    /// A heap of those that have rows, by their next key.
-    heap: Vec<usize>,
+    /// A heap of those that have rows, by their next key, whose number is here too.
+    heap: Vec<(u128, usize)>,
 }
 
 impl<'m, 's> Merge<'m, 's> {
     fn new(directions: &'m [bool], mut sources: Vec<Source<'s>>) -> Result<Merge<'m, 's>, SpillError> {
-        for source in &mut sources {
+        let mut heap = Vec::with_capacity(sources.len());
+        for (at, source) in sources.iter_mut().enumerate() {
             if let Source::Disk(disk) = source {
                 disk.advance()?;
             }
+            heap.extend(source.key(directions).map(|key| (key.order, at)));
         }
-        let heap: Vec<usize> = (0..sources.len()).filter(|i| sources[*i].key(directions).is_some()).collect();
         let mut merge = Merge { directions, sources, heap };
         for at in (0..merge.heap.len() / 2).rev() {
             merge.sift_down(at);
@@ -465,7 +556,10 @@ impl<'m, 's> Merge<'m, 's> {
         Ok(merge)
     }
 
-    fn before(&self, a: usize, b: usize) -> bool {
+    fn before(&self, (order, a): (u128, usize), (other, b): (u128, usize)) -> bool {
+        if order != other {
+            return order < other;
+        }
         match (self.sources[a].key(self.directions), self.sources[b].key(self.directions)) {
             (Some(key), Some(other)) => key.compare(&other, self.directions).then(a.cmp(&b)).is_lt(),
             (key, _) => key.is_some(),
@@ -488,35 +582,46 @@ impl<'m, 's> Merge<'m, 's> {
         }
     }
 
-    /// The next row, and which source had it.
-    fn next(&mut self) -> Result<Option<(usize, Row)>, SpillError> {
-        let Some(&source) = self.heap.first() else { return Ok(None) };
+    /// The next row.
+    fn next(&mut self) -> Result<Option<Row>, SpillError> {
+        let Some(&(_, source)) = self.heap.first() else { return Ok(None) };
         let row = self.sources[source].take()?;
-        if self.sources[source].key(self.directions).is_none() {
-            self.heap.swap_remove(0);
+        self.replace(source);
+        Ok(row)
+    }
+
+    /// The first source has another row first, or none any more.
+    fn replace(&mut self, source: usize) {
+        match self.sources[source].key(self.directions) {
+            Some(key) => self.heap[0] = (key.order, source),
+            None => _ = self.heap.swap_remove(0),
         }
         self.sift_down(0);
-        Ok(row.map(|row| (source, row)))
     }
 
     /// Writes all rows to a run. A row that was taken out is in the run, also after an error.
     fn write(&mut self, cx: &Context<'_>, writer: &mut TapeWriter, run: &mut Track) -> Result<(), SpillError> {
-        while let Some(&source) = self.heap.first() {
+        while let Some(&(_, source)) = self.heap.first() {
             if run.records().is_multiple_of(256) && cx.cancelled() {
                 return Ok(());
             }
-            let mut key = None;
-            if let Some(view) = self.sources[source].key(self.directions) {
-                key = Some(Key { order: view.order, first: view.first.clone(), more: view.more.into() });
-            }
-            let (Some((_, row)), Some(key)) = (self.next()?, key) else { break };
-            writer.push(run, |out| {
+            let Some(key) = self.sources[source].key(self.directions) else { break };
+            let written = writer.push(run, |out| {
                 out.uint((key.order >> 64) as u64);
                 out.uint(key.order as u64);
-                out.value(&key.first);
-                out.values(&key.more);
-                out.row(&row);
-            })?;
+                out.value(key.first);
+                out.values(key.more);
+                match &self.sources[source] {
+                    Source::Memory(chunk) => chunk.rows.write(chunk.taken, out),
+                    Source::Disk(disk) => disk.current.iter().for_each(|(_, row)| out.row(row)),
+                }
+            });
+            match &mut self.sources[source] {
+                Source::Memory(chunk) => chunk.taken += 1,
+                Source::Disk(disk) => _ = disk.advance()?,
+            }
+            self.replace(source);
+            written?;
         }
         writer.end(run)
     }

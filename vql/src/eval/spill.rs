@@ -346,7 +346,11 @@ impl Encoder<'_> {
     }
 
     pub(crate) fn row(&mut self, row: &Row) {
-        let columns = row.columns();
+        self.cells(row.columns(), row.values());
+    }
+
+    /// A row that is one of many in a list of values.
+    pub(crate) fn cells(&mut self, columns: &Arc<Columns>, values: &[Value]) {
         match self.tables.columns(columns) {
             Some(id) => self.uint(id as u64 + 1),
             None => {
@@ -355,7 +359,7 @@ impl Encoder<'_> {
                 columns.names().iter().for_each(|name| self.bytes(name.as_bytes()));
             }
         }
-        row.values().iter().for_each(|value| self.value(value));
+        values.iter().for_each(|value| self.value(value));
     }
 
     pub(crate) fn values(&mut self, values: &[Value]) {
