@@ -447,8 +447,9 @@ impl<'a> Args<'a> {
         CallError { message, span }
     }
 
+    /// Of an argument that is given twice the last counts.
     fn written(&self, name: &str) -> Option<&'a plan::Arg> {
-        self.args.iter().find(|a| *a.name == *name)
+        self.args.iter().rev().find(|a| *a.name == *name)
     }
 }
 
