@@ -5,8 +5,9 @@ use std::{fs::File, io, path::PathBuf, sync::Arc, sync::atomic::Ordering};
 use protocol::{
     ClientId, FlowId, HuntId,
     api::{
-        ArtifactSummary, ClientDetail, ClientPage, ClientSummary, FlowSummary, HubStatus, HuntClient, HuntClientPage,
-        HuntClientState, HuntSummary, LabelChange, NewHunt, RowPageText, SourceRows, UploadSummary,
+        ArtifactSummary, Candidate, ClientDetail, ClientPage, ClientSummary, Completion, FlowSummary, HubStatus,
+        HuntClient, HuntClientPage, HuntClientState, HuntSummary, LabelChange, MAX_CANDIDATES, NewHunt, RowPageText,
+        SourceRows, UploadSummary,
     },
     collection::{Collection, Condition, FlowState, HuntState, StreamId},
 };
@@ -334,6 +335,44 @@ impl Hub {
 
     pub fn artifacts(&self) -> Vec<ArtifactSummary> {
         self.inner.artifacts.summaries()
+    }
+
+    /// What may stand at `cursor` (bytes) of a query that is being typed, by what endpoints know.
+    pub fn complete(&self, text: &str, cursor: usize) -> Completion {
+        let core;
+        let registry = match self.inner.artifacts.endpoint() {
+            Some(endpoint) => endpoint,
+            None => {
+                core = vql::Registry::core();
+                &core
+            }
+        };
+        let mut words = vql::complete::Vocabulary::new(registry);
+        words.artifacts = self
+            .artifacts()
+            .into_iter()
+            .map(|artifact| {
+                let line = artifact.description.lines().next().unwrap_or_default().to_owned();
+                (artifact.name, line)
+            })
+            .collect();
+        let found = vql::complete::complete(text, cursor, &words);
+        let call = found.call.map(|call| {
+            let signature = registry.plugin(&call.name).map(|plugin| plugin.signature());
+            let signature = signature.or_else(|| registry.function(&call.name).map(|function| function.signature()));
+            signature.map_or_else(|| format!("{}({})", call.name, call.free.join(", ")), vql::complete::usage)
+        });
+        let candidate = |candidate: vql::complete::Candidate| Candidate {
+            text: candidate.text,
+            kind: candidate.kind.as_str().into(),
+            doc: candidate.doc,
+        };
+        Completion {
+            start: found.span.start,
+            end: found.span.end,
+            candidates: found.candidates.into_iter().take(MAX_CANDIDATES).map(candidate).collect(),
+            call,
+        }
     }
 
     /// Notes in `audit.jsonl` who did what.

@@ -26,6 +26,7 @@
 //! | `GET /api/hunts/{hunt_id}/rows?source=&from=&limit=` | → [`RowPage`] |
 //! | `GET /api/hunts/{hunt_id}/download?source=&format=jsonl\|csv` | → the rows as a file |
 //! | `GET /api/artifacts` | → `Vec<ArtifactSummary>` |
+//! | `POST /api/vql/complete` | [`Complete`] → [`Completion`] |
 //! | `GET /api/live` | a WebSocket: [`LiveRequest`] in, [`LiveEvent`] out, one JSON text a message |
 //!
 //! Calls that change something carry the header [`CSRF_HEADER`] with the value from [`Me::csrf_token`]. A failed call
@@ -71,6 +72,39 @@ pub struct QueryDiagnostic {
     /// Byte offsets into the query's text.
     pub start: u32,
     pub end: u32,
+}
+
+/// What may stand at the cursor of a query that is being typed?
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Complete {
+    pub text: String,
+    /// Bytes of the text before the cursor.
+    pub cursor: u32,
+}
+
+/// The most candidates that a [`Completion`] holds.
+pub const MAX_CANDIDATES: usize = 50;
+
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Completion {
+    /// The part of the text, up to the cursor, that a candidate replaces, in bytes.
+    pub start: u32,
+    pub end: u32,
+    /// Likely ones first, at most [`MAX_CANDIDATES`].
+    pub candidates: Vec<Candidate>,
+    /// How the plugin or function is called whose parentheses hold the cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Candidate {
+    /// What to put in place of the part: `pslist()`, `glob(`, `globs=`.
+    pub text: String,
+    /// `argument`, `column`, `variable`, `plugin`, `artifact`, `function` or `keyword`.
+    pub kind: String,
+    /// A line about it; may be empty.
+    pub doc: String,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

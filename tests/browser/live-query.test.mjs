@@ -72,6 +72,31 @@ test('a mistake in the query is shown under its place', async () => {
   assert.match(await byId('diagnostic').first().innerText(), /FORM/);
 });
 
+test('what may follow is offered while one types', async () => {
+  await byId('editor-text').fill('');
+  await byId('editor-text').pressSequentially('SELECT * FROM psl');
+  await byId('suggestion').first().waitFor();
+  assert.match(await byId('suggestion').first().innerText(), /^pslist/);
+  await page.keyboard.press('Tab');
+  assert.match(await byId('editor-text').inputValue(), /^SELECT \* FROM pslist\(\)?$/);
+  // A new line stays one, whatever is offered.
+  await byId('editor-text').fill('SELECT Name FROM pslist() WHER');
+  await byId('editor-text').press('End');
+  await page.keyboard.press('Control+Space');
+  await byId('suggestion').first().waitFor();
+  await page.keyboard.press('Enter');
+  assert.equal(await byId('editor-text').inputValue(), 'SELECT Name FROM pslist() WHER\n');
+  // With the arrows it is a choice.
+  await byId('editor-text').fill('SELECT Name FROM pslist() WHER');
+  await page.keyboard.press('Control+Space');
+  await byId('suggestion').first().waitFor();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('Enter');
+  assert.match(await byId('editor-text').inputValue(), /WHERE *$/);
+  await byId('suggestions').waitFor({ state: 'detached' });
+});
+
 test('rows come before the last client has answered; stop; download', async () => {
   // All answer but those of the swarm whose number ends in 7, which sleep.
   const query = `SELECT Hostname, sleep(ms=if(condition=Hostname =~ '-00.7$', then=120000, else=0)) AS Slept FROM info()`;

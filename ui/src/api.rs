@@ -6,8 +6,9 @@ use leptos::prelude::*;
 use protocol::{
     ClientId, FlowId, HuntId,
     api::{
-        ApiError, ArtifactSummary, CSRF_HEADER, ClientDetail, ClientPage, ClientSummary, FlowSummary, HuntClientPage,
-        HuntClientState, HuntSummary, LabelChange, Login, LoginOnce, Me, NewFlow, NewHunt, RowPage,
+        ApiError, ArtifactSummary, CSRF_HEADER, ClientDetail, ClientPage, ClientSummary, Complete, Completion,
+        FlowSummary, HuntClientPage, HuntClientState, HuntSummary, LabelChange, Login, LoginOnce, Me, NewFlow, NewHunt,
+        RowPage,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -181,6 +182,11 @@ impl Api {
 
     pub async fn artifacts(self) -> Answer<Vec<ArtifactSummary>> {
         self.get("/api/artifacts").await
+    }
+
+    /// What may stand at `cursor` (bytes) of a query that is being typed.
+    pub async fn complete(self, text: String, cursor: u32) -> Answer<Completion> {
+        self.post("/api/vql/complete", &Complete { text, cursor }).await
     }
 
     async fn get<T: DeserializeOwned>(self, path: &str) -> Answer<T> {

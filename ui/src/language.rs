@@ -1,12 +1,16 @@
 //! VQL for the editor: which piece of a text is what, and what is wrong with it, by the parser that the hub uses too.
 
+use leptos::prelude::*;
 use protocol::api::QueryDiagnostic;
 use vql::{
     diagnostic,
     syntax::{self, Class},
 };
 
-use crate::components::{Pieces, Problem, Severity};
+use crate::{
+    api::Api,
+    components::{Candidate, Pieces, Problem, Question, Severity, Suggested},
+};
 
 /// The pieces of a text, each with its class in the style sheet, in order.
 pub fn pieces(text: &str) -> Pieces {
@@ -41,6 +45,25 @@ pub fn problems(text: &str) -> Vec<Problem> {
         hint: found.hint,
     };
     syntax::check(text).into_iter().map(problem).collect()
+}
+
+/// Asks the hub what may stand at the caret: it knows what endpoints know.
+pub fn suggestions(api: Api) -> Callback<Question> {
+    Callback::new(move |Question { text, cursor, answer }| {
+        leptos::task::spawn_local(async move {
+            // Somebody who types does not want to hear of a hub that is away: the pill says so.
+            let Ok(found) = api.complete(text, cursor as u32).await else { return };
+            let candidate =
+                |found: protocol::api::Candidate| Candidate { text: found.text, kind: found.kind, doc: found.doc };
+            let suggested = Suggested {
+                start: found.start as usize,
+                end: found.end as usize,
+                candidates: found.candidates.into_iter().map(candidate).collect(),
+                about: found.call,
+            };
+            answer(suggested);
+        });
+    })
 }
 
 /// What the hub found wrong, for the editor.

@@ -14,6 +14,7 @@ mod gate;
 mod hunts;
 mod live;
 mod rows;
+mod vql;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -188,6 +189,7 @@ fn router(app: App) -> Router {
         .route("/api/hunts/{hunt_id}/rows", get(hunts::rows))
         .route("/api/hunts/{hunt_id}/download", get(hunts::download))
         .route("/api/artifacts", get(artifacts::list))
+        .route("/api/vql/complete", post(vql::complete))
         .route("/api/live", get(live::open))
         .fallback(assets::serve)
         .method_not_allowed_fallback(error::method_not_allowed)

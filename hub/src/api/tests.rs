@@ -18,7 +18,7 @@ use axum::{
 use certs::Authority;
 use protocol::{
     ClientId, FlowId,
-    api::{ApiError, CSRF_HEADER, Me},
+    api::{ApiError, CSRF_HEADER, Completion, MAX_CANDIDATES, Me},
     collection::{FlowCost, FlowEnd, FlowState, StreamId},
     frame::Decoder,
     message::{Encoding, Hello, RowBatch, ToAgent, ToHub, VERSIONS},
@@ -266,8 +266,33 @@ fn calls() -> Vec<(&'static str, String)> {
         ("GET", format!("{hunt}/rows")),
         ("GET", format!("{hunt}/download")),
         ("GET", "/api/artifacts".into()),
+        ("POST", "/api/vql/complete".into()),
         ("GET", "/api/live".into()),
     ]
+}
+
+#[tokio::test]
+async fn who_types_a_query_is_told_what_may_follow() {
+    let site = Site::new();
+    let ada = site.login().await;
+    let ask = async |text: &str| {
+        let answer = ada.post("/api/vql/complete", &json!({ "text": text, "cursor": text.len() })).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        serde_json::from_slice::<Completion>(&answer.body).unwrap()
+    };
+    let found = ask("SELECT é, * FROM rang").await;
+    assert_eq!((found.start, found.end), (18, 22));
+    assert_eq!((&*found.candidates[0].text, &*found.candidates[0].kind), ("range(", "plugin"));
+    assert!(found.candidates[0].doc.ends_with('.'));
+    let found = ask("SELECT * FROM range(").await;
+    assert_eq!(found.call.unwrap(), "range(end=, [start=], [step=])");
+    assert!(found.candidates.iter().any(|candidate| candidate.text == "end=" && candidate.kind == "argument"));
+    assert!(ask("SELECT * FROM Artifact.Generic.Client.V").await.candidates.iter().any(|c| c.kind == "artifact"));
+    assert!(ask("SELECT * FROM ").await.candidates.len() <= MAX_CANDIDATES);
+    // A cursor past the text, or inside of a letter, is nobody's fault.
+    let odd = ada.post("/api/vql/complete", &json!({ "text": "é", "cursor": 1 })).await;
+    assert_eq!(odd.status, 200);
+    assert_eq!(ada.post("/api/vql/complete", &json!({ "text": "", "cursor": 99 })).await.status, 200);
 }
 
 #[tokio::test]

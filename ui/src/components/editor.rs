@@ -7,6 +7,8 @@ use std::{ops::Range, time::Duration};
 use leptos::{ev, html, prelude::*};
 use wasm_bindgen::JsCast;
 
+use super::suggest::{Key, Question, Suggestions};
+
 /// While somebody types, half of what is written is wrong: problems wait for a pause.
 const PAUSE: Duration = Duration::from_millis(400);
 const INDENT: &str = "    ";
@@ -32,13 +34,14 @@ pub struct Problem {
 pub type Pieces = Vec<(Range<usize>, &'static str)>;
 
 /// `pieces` gives the class of each piece of a text in order, `check` its problems; `told` are problems that somebody
-/// else found in the text as it is.
+/// else found in the text as it is, `suggest` is asked what may stand at the caret.
 #[component]
 pub fn Editor(
     text: RwSignal<String>,
     pieces: fn(&str) -> Pieces,
     check: fn(&str) -> Vec<Problem>,
     #[prop(into)] told: Signal<Vec<Problem>>,
+    suggest: Callback<Question>,
     on_run: Callback<()>,
     label: &'static str,
     placeholder: &'static str,
@@ -52,6 +55,7 @@ pub fn Editor(
         }
     });
 
+    let suggestions = Suggestions::new(suggest);
     let found = Memo::new(move |_| text.with(|text| check(text)));
     // Problems found elsewhere come first: they are about what was just tried.
     let problems = Memo::new(move |_| {
@@ -75,9 +79,18 @@ pub fn Editor(
                 before.clear();
             }
         });
+        if let Some(area) = area.get_untracked() {
+            suggestions.typed(area);
+        }
     };
     let on_key = move |event: ev::KeyboardEvent| {
         let Some(area) = area.get_untracked() else { return };
+        if suggestions.key(&area, &event) == Key::Used {
+            event.prevent_default();
+            // Escape stops a hunt elsewhere on the page.
+            event.stop_propagation();
+            return;
+        }
         let plain = !event.ctrl_key() && !event.meta_key() && !event.alt_key();
         match event.key().as_str() {
             "Enter" if event.ctrl_key() || event.meta_key() => {
@@ -118,16 +131,23 @@ pub fn Editor(
                         autocomplete="off"
                         autocapitalize="off"
                         aria-label=label
-                        aria-description="Control and Enter runs it; Escape and then Tab leaves the editor."
+                        aria-description="Control and Enter runs it; Control and Space says what may follow; Escape and then Tab leaves the editor."
+                        aria-autocomplete="list"
+                        aria-controls="suggestions"
+                        aria-expanded=move || suggestions.is_open().to_string()
+                        aria-activedescendant=move || suggestions.marked_id()
                         aria-invalid=move || problems.with(|problems| problems.iter().any(|p| p.severity == Severity::Error)).to_string()
                         placeholder=placeholder
                         node_ref=area
                         prop:value=text
                         on:input:target=move |event| typed(event.target().value())
                         on:keydown=on_key
+                        on:click=move |_| suggestions.close()
+                        on:blur=move |_| suggestions.close()
                     ></textarea>
                 </div>
             </div>
+            {suggestions.view(area)}
             {move || problems.with(|problems| (!problems.is_empty()).then(|| text.with(|text| lines(text, problems))))}
         </div>
     }
@@ -211,7 +231,7 @@ fn lines(text: &str, problems: &[Problem]) -> impl IntoView + use<> {
 }
 
 /// Puts `piece` at the caret, such that the browser's undo knows of it.
-fn insert(area: &web_sys::HtmlTextAreaElement, piece: &str) {
+pub(super) fn insert(area: &web_sys::HtmlTextAreaElement, piece: &str) {
     let done = document().dyn_into::<web_sys::HtmlDocument>().is_ok_and(|document| {
         document.exec_command_with_show_ui_and_value("insertText", false, piece).unwrap_or(false)
     });

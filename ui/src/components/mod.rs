@@ -12,6 +12,7 @@ mod paused;
 mod rows;
 mod search;
 mod state;
+mod suggest;
 mod table;
 mod time;
 
@@ -27,5 +28,6 @@ pub use paused::{Reload, paused};
 pub use rows::{MAX_KEPT, Row, RowStore};
 pub use search::{Search, is_typing};
 pub use state::{Shape, State, Tone};
+pub use suggest::{Candidate, Question, Suggested};
 pub use table::{Lead, RowTable, Windowed};
 pub use time::Ago;

@@ -179,6 +179,7 @@ fn Ask(client: ClientId, started: Callback<()>) -> impl IntoView {
             text
             pieces=language::pieces
             check=language::problems
+            suggest=language::suggestions(api)
             told
             on_run=Callback::new(move |()| run_now())
             label="VQL query for this client"

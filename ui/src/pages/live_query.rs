@@ -180,6 +180,7 @@ pub fn LiveQuery() -> impl IntoView {
                 text
                 pieces=language::pieces
                 check=language::problems
+                suggest=language::suggestions(api)
                 told
                 on_run=Callback::new(move |()| run_now())
                 label="VQL query"
