@@ -8,7 +8,7 @@ static HELP: Signature = Signature::new(
      `args` (name, type, description, required, repeated), `free_form_args`, `examples`.",
     &[],
 )
-.group(Group::Other)
+.group(Group::Control)
 .examples(&["SELECT name, args.name AS Args FROM help() WHERE name = 'range'"]);
 
 fn run(cx: &Context<'_>, _args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {

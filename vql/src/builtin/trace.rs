@@ -7,7 +7,7 @@ static TRACE: Signature = Signature::new(
     "Stands in existing queries that are being developed; here it does nothing, and gives NULL.",
     &[],
 )
-.group(Group::Other)
+.group(Group::Control)
 .open()
 .examples(&["SELECT trace() AS Nothing FROM scope()"]);
 

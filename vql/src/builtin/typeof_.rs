@@ -4,7 +4,7 @@ use super::prelude::*;
 
 static TYPEOF: Signature =
     Signature::new("typeof", "The name of the type of its first argument, whatever that is called.", &[])
-        .group(Group::Other)
+        .group(Group::Control)
         .open()
         .examples(&["SELECT typeof(a=1) AS Type FROM scope()"]);
 
