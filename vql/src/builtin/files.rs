@@ -48,7 +48,7 @@ pub(super) fn open<'c>(cx: &'c Context<'c>, accessor: &dyn Accessor, path: &OsPa
 }
 
 pub(super) fn watched<'c>(cx: &'c Context<'c>, file: Box<dyn ReadSeek>) -> Watched<'c> {
-    Watched { file, cx, left: None }
+    Watched { file, cx }
 }
 
 /// The content of a file that must be there as a whole.
@@ -57,27 +57,19 @@ pub(super) fn whole(cx: &Context<'_>, args: &Args<'_>, argument: &str) -> Result
     let path = args.os_path(argument, &*accessor);
     let read = || {
         let mut content = Vec::new();
-        let mut file = open(cx, &*accessor, &path)?;
-        file.record_of(MAX_RECORD);
-        file.read_to_end(&mut content)?;
+        Bounded::new(open(cx, &*accessor, &path)?, "").read_to_end(&mut content)?;
         Ok(content)
     };
     read().map_err(|error| crate::accessor::trouble(&path, &error))
 }
 
-/// A file that stops to be read when the query is to stop, or when what is read of it grows out of bounds.
+/// A file that stops to be read when the query is to stop.
 pub(super) struct Watched<'c> {
     file: Box<dyn ReadSeek>,
     cx: &'c Context<'c>,
-    left: Option<usize>,
 }
 
 impl Watched<'_> {
-    /// No more than so many bytes may be read until this is called again: who gathers a record does so before each.
-    pub(super) fn record_of(&mut self, most: usize) {
-        self.left = Some(most);
-    }
-
     /// The file itself, or its content where it is compressed.
     pub(super) fn unpacked(mut self) -> io::Result<Self> {
         self.file = crate::accessor::unpacked(self.file)?;
@@ -91,13 +83,35 @@ impl Read for Watched<'_> {
             return Err(io::Error::other("stopped"));
         }
         let most = buffer.len().min(CHUNK);
-        let read = self.file.read(&mut buffer[..most])?;
-        if let Some(left) = &mut self.left {
-            *left = left.checked_sub(read).ok_or_else(|| {
-                let most = MAX_RECORD >> 20;
-                io::Error::new(io::ErrorKind::InvalidData, format!("what is read as one is longer than {most} MiB"))
-            })?;
-        }
+        self.file.read(&mut buffer[..most])
+    }
+}
+
+/// A file of which no more than one record is gathered.
+pub(super) struct Bounded<R> {
+    file: R,
+    left: usize,
+    hint: &'static str,
+}
+
+impl<R> Bounded<R> {
+    /// `hint` follows on the error of a record that is too long.
+    pub(super) fn new(file: R, hint: &'static str) -> Bounded<R> {
+        Bounded { file, left: MAX_RECORD, hint }
+    }
+
+    pub(super) fn next_record(&mut self) {
+        self.left = MAX_RECORD;
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.left = self.left.checked_sub(read).ok_or_else(|| {
+            let (most, hint) = (MAX_RECORD >> 20, self.hint);
+            io::Error::new(io::ErrorKind::InvalidData, format!("longer than {most} MiB in one piece{hint}"))
+        })?;
         Ok(read)
     }
 }
@@ -131,4 +145,27 @@ impl<R: Read> Lines<R> {
 /// Text without the byte order mark in front.
 pub(super) fn without_mark(text: &[u8]) -> &[u8] {
     [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].iter().find_map(|mark| text.strip_prefix(*mark)).unwrap_or(text)
+}
+
+/// A document as text: UTF-8, or UTF-16 by its byte order mark.
+pub(super) fn text(content: &[u8]) -> std::borrow::Cow<'_, str> {
+    let units = |read: fn([u8; 2]) -> u16, content: &[u8]| {
+        let units: Vec<u16> = content.chunks_exact(2).map(|pair| read([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units).into()
+    };
+    match content {
+        [0xff, 0xfe, rest @ ..] => units(u16::from_le_bytes, rest),
+        [0xfe, 0xff, rest @ ..] => units(u16::from_be_bytes, rest),
+        _ => String::from_utf8_lossy(without_mark(content)),
+    }
+}
+
+/// A file of text without the byte order mark in front.
+pub(super) fn skip_mark<R: Read>(mut file: R) -> io::Result<impl Read> {
+    let mut start = Vec::with_capacity(3);
+    file.by_ref().take(3).read_to_end(&mut start)?;
+    if start == b"\xef\xbb\xbf" {
+        start.clear();
+    }
+    Ok(io::Cursor::new(start).chain(file))
 }

@@ -32,7 +32,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
                 );
             }
             let line = if std::mem::take(&mut first) { files::without_mark(line) } else { line };
-            if emit(&Row::new(&columns, vec![Value::from_bytes(line)])).is_break() {
+            if emit(&Row::new(&columns, vec![Value::from_bytes(line)])).is_break() || cx.cancelled() {
                 return Ok(BREAK);
             }
         }
