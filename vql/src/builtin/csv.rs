@@ -54,7 +54,9 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
             };
             if record.len() > columns.len() && !std::mem::replace(&mut warned, true) {
                 let (found, known, line) = (record.len(), columns.len(), record.position().map_or(0, |at| at.line()));
-                let what = format!("near line {line} a record has {found} fields for {known} columns: what is more is left out");
+                let what = format!(
+                    "near line {line} a record has {found} fields for {known} columns: what is more is left out"
+                );
                 cx.log(Level::Warn, format!("parse_csv: {}: {what}", path.show()));
             }
             if emit(&row(record, columns)).is_break() || cx.cancelled() {

@@ -44,9 +44,21 @@ enum Node {
     Text(String),
     /// What is put in this place.
     Put(Pipe),
-    If { condition: Pipe, then: Vec<Node>, otherwise: Vec<Node> },
-    With { value: Pipe, then: Vec<Node>, otherwise: Vec<Node> },
-    Range { over: Pipe, each: Vec<Node>, none: Vec<Node> },
+    If {
+        condition: Pipe,
+        then: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
+    With {
+        value: Pipe,
+        then: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
+    Range {
+        over: Pipe,
+        each: Vec<Node>,
+        none: Vec<Node>,
+    },
     Break,
     Continue,
 }
@@ -524,9 +536,8 @@ impl Writer<'_, '_> {
 
     fn member(&self, value: Value, path: &[String]) -> Value {
         let value = self.cx.materialize(value);
-        path.iter().fold(value, |value, name| {
-            self.cx.materialize(crate::eval::ops::member(&value, name).unwrap_or_default())
-        })
+        path.iter()
+            .fold(value, |value, name| self.cx.materialize(crate::eval::ops::member(&value, name).unwrap_or_default()))
     }
 }
 
@@ -584,7 +595,18 @@ fn call(name: &str, args: &[Value]) -> Result<Value, CallError> {
             let bound = |at: usize| args.get(at).and_then(Value::as_int);
             crate::eval::ops::slice(args.first().unwrap_or(&Value::Null), bound(1), bound(2))
         }
-        "print" => words(" ").into(),
+        "print" => {
+            // A space between two values of which none is text.
+            let mut out = String::new();
+            for (at, value) in args.iter().enumerate() {
+                let plain = |value: &Value| value.as_bytes().is_none();
+                if at > 0 && plain(value) && plain(&args[at - 1]) {
+                    out.push(' ');
+                }
+                out.push_str(&text(value));
+            }
+            out.into()
+        }
         "println" => (words(" ") + "\n").into(),
         "printf" => {
             let (format, args) = args.split_first().ok_or("`printf` in the template takes a format")?;
