@@ -107,7 +107,7 @@ enum Piece {
 /// How a block ends.
 enum End {
     Text,
-    End,
+    Closed,
     /// `else`, with what follows it.
     Else(Vec<Token>),
 }
@@ -156,7 +156,7 @@ impl Parser {
     fn all(mut self) -> Result<Vec<Node>, CallError> {
         match self.block()? {
             (nodes, End::Text) => Ok(nodes),
-            (_, End::End) => Err("`{{end}}` ends nothing".into()),
+            (_, End::Closed) => Err("`{{end}}` ends nothing".into()),
             (_, End::Else(_)) => Err("`{{else}}` belongs to no if, range or with".into()),
         }
     }
@@ -179,7 +179,7 @@ impl Parser {
                 _ => String::new(),
             };
             match word.as_str() {
-                "end" => return Ok((nodes, End::End)),
+                "end" => return Ok((nodes, End::Closed)),
                 "else" => return Ok((nodes, End::Else(tokens.split_off(1)))),
                 "if" | "with" | "range" => nodes.push(self.control(&word, tokens.split_off(1))?),
                 "break" => nodes.push(Node::Break),
@@ -198,11 +198,11 @@ impl Parser {
         self.depth += 1;
         let (then, end) = self.block()?;
         let otherwise = match end {
-            End::End => Vec::new(),
+            End::Closed => Vec::new(),
             End::Text => return Err(CallError::new(format!("`{{{{{word}}}}}` has no `{{{{end}}}}`"))),
             End::Else(tokens) => match tokens.first() {
                 None => match self.block()? {
-                    (nodes, End::End) => nodes,
+                    (nodes, End::Closed) => nodes,
                     _ => return Err(CallError::new(format!("the `{{{{else}}}}` of `{word}` has no `{{{{end}}}}`"))),
                 },
                 // Its own end closes all of them.
