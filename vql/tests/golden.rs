@@ -4,6 +4,7 @@
 //! === what it shows
 //! env: Name={"a": 1}
 //! clock: 2024-02-29T12:00:00Z
+//! rows: 10
 //! the script
 //! ---
 //! a JSON array for each SELECT
@@ -12,11 +13,9 @@
 //! error: a part of an error, for a script that must not parse
 //! ```
 //!
-//! `env:` (a variable, as JSON) and `clock:` are for cases that need them. An array may be spread over lines that begin
-//! with white space. What stands before the first case is prose.
-//!
-//! A line `-- bounds: rows=10` in the script lets sorts, groups and materialized queries keep so many rows in memory, and
-//! the rest on disk.
+//! `env:` (a variable, as JSON), `clock:` and `rows:` (so many rows does a sort, a group or a materialized query keep in
+//! memory, the rest on disk) are for cases that need them. An array may be spread over lines that begin with white space.
+//! What stands before the first case is prose.
 //!
 //! With `VQL_GOLDEN=update` the answers are written into the files, to be read before they are committed; error lines of
 //! the log that no `log:` line names are shown. `VQL_GOLDEN_ONLY` runs one file (`strings`), one case (`strings:12`, the
@@ -122,7 +121,7 @@ fn read<'t>(file: &'t str, text: &'t str) -> (&'t str, Vec<Case<'t>>) {
         let mut options = Vec::new();
         while let Some((option, rest)) = script.split_once('\n')
             && let Some((key, value)) = option.split_once(": ")
-            && ["env", "clock"].contains(&key)
+            && ["env", "clock", "rows"].contains(&key)
         {
             options.push((key, value));
             script = rest;
@@ -179,6 +178,10 @@ impl Case<'_> {
                     let Some((name, json)) = value.split_once('=') else { wrong("lacks a `=`") };
                     let Ok(value) = vql::json::parse(json.as_bytes()) else { wrong("is no JSON") };
                     runner.execution = runner.execution.env(name, value);
+                }
+                "rows" => {
+                    let Ok(rows) = value.trim().parse() else { wrong("is no number") };
+                    runner.execution = runner.execution.rows_in_memory(rows);
                 }
                 _ => {
                     let Ok(time) = value.parse::<jiff::Timestamp>() else { wrong("is no time") };

@@ -23,15 +23,6 @@ impl Runner {
         Runner { execution, log }
     }
 
-    /// With the bounds that a line `-- bounds: rows=…` in the script asks for.
-    pub fn bounded(self, script: &str) -> Runner {
-        let rows = script.lines().find_map(|l| l.strip_prefix("-- bounds: rows="));
-        match rows {
-            Some(rows) => Runner { execution: self.execution.rows_in_memory(rows.trim().parse().unwrap()), ..self },
-            None => self,
-        }
-    }
-
     /// The rows of each statement as a JSON array, None for LET; or why the text does not parse.
     pub fn run(&self, text: &str) -> Result<Vec<Option<String>>, String> {
         let parsed = syntax::parse(text);
