@@ -91,9 +91,10 @@ fn write_at(out: &mut Vec<u8>, value: &Value, depth: u32, end: usize) {
         }
         // A stored query in a cell is materialized before it gets here; deep inside a dict it is only named.
         Value::Query(_) => out.extend_from_slice(b"\"<query>\""),
-        Value::Object(object) => match object.text() {
-            Some(text) => write_str(out, &text),
-            None => {
+        Value::Object(object) => match (object.text(), object.plain()) {
+            (Some(text), _) => write_str(out, &text),
+            (None, Some(plain)) => write_at(out, &plain, depth + 1, end),
+            (None, None) => {
                 out.push(b'{');
                 for (i, name) in object.members().iter().enumerate() {
                     if i > 0 {

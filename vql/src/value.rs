@@ -69,6 +69,15 @@ pub trait Object: Send + Sync + fmt::Debug {
     fn packed(&self) -> Option<(Value, Unpack)> {
         None
     }
+    /// The value that operators, functions, FROM and JSON see instead, of an object that is a number or an array with
+    /// members of its own. It holds no such object itself.
+    fn plain(&self) -> Option<Value> {
+        None
+    }
+    /// How it compares with another value for `=`, `<` and `>`; None when it does not.
+    fn compare(&self, _other: &Value) -> Option<std::cmp::Ordering> {
+        None
+    }
     /// For functions that look for their own type again.
     fn as_any(&self) -> &dyn std::any::Any;
 }
@@ -111,6 +120,14 @@ impl Value {
         }
     }
 
+    /// What stands for an object, where it says so; every other value as it is.
+    pub fn plain(self) -> Value {
+        match &self {
+            Value::Object(object) => object.plain().unwrap_or(self),
+            _ => self,
+        }
+    }
+
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
     }
@@ -130,7 +147,10 @@ impl Value {
             Value::Array(a) => !a.is_empty(),
             Value::Dict(d) => !d.is_empty(),
             Value::Query(_) => true,
-            Value::Object(o) => o.as_bytes().is_none_or(|bytes| !bytes.is_empty()),
+            Value::Object(o) => match o.plain() {
+                Some(plain) => plain.truth(),
+                None => o.as_bytes().is_none_or(|bytes| !bytes.is_empty()),
+            },
         }
     }
 

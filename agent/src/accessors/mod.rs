@@ -16,13 +16,13 @@ pub fn register(registry: &mut Registry) {
 }
 
 #[cfg(unix)]
-fn os_path(path: &[u8]) -> PathBuf {
+pub(crate) fn os_path(path: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt as _;
     std::ffi::OsStr::from_bytes(path).into()
 }
 
 #[cfg(not(unix))]
-fn os_path(path: &[u8]) -> PathBuf {
+pub(crate) fn os_path(path: &[u8]) -> PathBuf {
     String::from_utf8_lossy(path).into_owned().into()
 }
 

@@ -31,7 +31,6 @@ use protocol::{
 use tokio::sync::{mpsc, watch};
 
 pub use cursor::Cursor;
-pub(crate) use run::hex;
 pub use run::{FlowRun, UploadError, Uploaded};
 pub use vql_runner::VqlRunner;
 

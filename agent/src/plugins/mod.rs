@@ -1,10 +1,10 @@
 //! The endpoint's VQL: one file for each plugin or function, with its signature, docs and examples.
 
+mod compress;
 mod environ;
 mod execve;
 mod getpid;
 mod glob;
-mod hash;
 mod info;
 mod interfaces;
 mod netstat;
@@ -27,11 +27,11 @@ use vql::Registry;
 pub fn registry() -> Arc<Registry> {
     let mut registry = Registry::core();
     crate::accessors::register(&mut registry);
+    compress::register(&mut registry);
     environ::register(&mut registry);
     execve::register(&mut registry);
     getpid::register(&mut registry);
     glob::register(&mut registry);
-    hash::register(&mut registry);
     info::register(&mut registry);
     interfaces::register(&mut registry);
     netstat::register(&mut registry);

@@ -230,7 +230,17 @@ fn content_is_read_hashed_and_cut_into_lines() {
     ] {
         assert_eq!(json(dir.path(), query), expected, "{query}");
     }
+    assert_eq!(
+        json(
+            dir.path(),
+            "SELECT compress(path=Dir + '/top.txt', output=Dir + '/top.gz') = Dir + '/top.gz' AS Same, gunzip(string=read_file(filename=Dir + '/top.gz')) = read_file(filename=Dir + '/top.txt') AS Back FROM scope()"
+        ),
+        [r#"{"Same":true,"Back":true}"#]
+    );
     for query in [
+        "SELECT compress(path=Dir + '/none', output=Dir + '/none.gz') AS C FROM scope()",
+        "SELECT compress(path=Dir + '/top.txt', output=Dir + '/a/../top.txt') AS C FROM scope()",
+        "SELECT compress(path=Dir + '/top.txt', output=Dir + '/no/where.gz') AS C FROM scope()",
         "SELECT * FROM read_file(filenames=Dir + '/none')",
         "SELECT * FROM parse_lines(filename=Dir + '/none')",
         "SELECT hash(path=Dir + '/none') AS H FROM scope()",

@@ -58,6 +58,9 @@ pub(super) fn each(cx: &Context<'_>, items: &Value, with: &mut dyn FnMut(Value) 
             with(cx.materialize(item.clone()))
         }),
         Value::Query(query) => cx.run_query(query, &mut |row| with(Value::dict(row.take_row().into_dict()))),
-        one => with(one.clone()),
+        one => match one.clone().plain() {
+            array @ Value::Array(_) => each(cx, &array, with),
+            one => with(one),
+        },
     }
 }

@@ -18,7 +18,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
             .values()
             .iter()
             .enumerate()
-            .filter_map(|(i, v)| if let Value::Array(items) = v { Some((i, items.clone())) } else { None })
+            .filter_map(|(i, v)| if let Value::Array(items) = v.clone().plain() { Some((i, items)) } else { None })
             .collect();
         combine(row, &arrays, emit)
     }))

@@ -23,7 +23,7 @@ fn call(_cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
 /// The argument `args` of format() and log(): an array's elements, or one value.
 pub(super) fn values(args: &Args<'_>) -> Vec<Value> {
     match args.value("args") {
-        Value::Array(items) => items.to_vec(),
+        Value::Array(items) => items.iter().cloned().map(Value::plain).collect(),
         Value::Null if !args.has("args") => Vec::new(),
         one => vec![one],
     }

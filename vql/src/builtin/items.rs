@@ -37,6 +37,7 @@ fn each(cx: &Context<'_>, item: &Value, emit: &mut dyn FnMut(Value, Value) -> Fl
     match item {
         Value::Dict(dict) => dict.iter().try_for_each(|(key, value)| emit(Value::Str(key.clone()), value.clone())),
         Value::Array(items) => items.iter().enumerate().try_for_each(|(i, value)| emit(Value::from(i), value.clone())),
+        Value::Object(object) if object.plain().is_some() => each(cx, &item.clone().plain(), emit),
         Value::Object(object) => object
             .members()
             .into_iter()

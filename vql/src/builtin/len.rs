@@ -11,7 +11,7 @@ static LEN: Signature = Signature::new(
 .examples(&["SELECT len(list=(1, 2, 3)) AS Items, len(list='größer') AS Bytes FROM scope()"]);
 
 fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
-    let list = args.raw("list");
+    let list = args.raw("list").plain();
     if let Value::Query(query) = &list
         && let Some(kept) = query.kept()
     {

@@ -40,7 +40,7 @@ use crate::plugin::{Flow, Registry};
 use crate::row::{Row, RowView};
 use crate::scope::{Aggregates, Binding, Budget, CancelToken, Context, Level, LogRecord, LogSink, Shared};
 use crate::syntax::ast;
-use crate::value::Value;
+use crate::value::{Object, Value};
 
 /// The stack that queries of the greatest depth need. It is reserved, not used.
 pub const BIG_STACK: usize = 64 << 20;
@@ -321,6 +321,31 @@ impl fmt::Debug for Execution {
     }
 }
 
+/// An object whose members show their times in a zone, when they are read.
+#[derive(Debug)]
+struct InZone {
+    object: Arc<dyn Object>,
+    zone: TimeZone,
+}
+
+impl Object for InZone {
+    fn type_name(&self) -> &'static str {
+        self.object.type_name()
+    }
+
+    fn get(&self, name: &str) -> Option<Value> {
+        self.object.get(name).map(|value| in_zone(value, &self.zone))
+    }
+
+    fn members(&self) -> Vec<Arc<str>> {
+        self.object.members()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 /// The value with its times as text in a zone.
 fn in_zone(value: Value, zone: &TimeZone) -> Value {
     match value {
@@ -329,6 +354,11 @@ fn in_zone(value: Value, zone: &TimeZone) -> Value {
         Value::Dict(dict) => {
             Value::dict(dict.iter().map(|(key, item)| (key.clone(), in_zone(item.clone(), zone))).collect())
         }
+        Value::Object(object) => match object.plain() {
+            Some(plain) => in_zone(plain, zone),
+            None if object.text().is_some() || object.members().is_empty() => Value::Object(object),
+            None => Value::Object(Arc::new(InZone { object, zone: zone.clone() })),
+        },
         other => other,
     }
 }

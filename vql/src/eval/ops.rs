@@ -36,8 +36,9 @@ pub fn equal(a: &Value, b: &Value) -> bool {
             Arc::ptr_eq(a, b) || a.len() == b.len() && a.iter().all(same)
         }
         (Value::Query(a), Value::Query(b)) => Arc::ptr_eq(a, b),
-        (Value::Object(a), Value::Object(b)) => {
-            Arc::ptr_eq(a, b) || matches!((a.as_bytes(), b.as_bytes()), (Some(a), Some(b)) if a == b)
+        (Value::Object(a), Value::Object(b)) if Arc::ptr_eq(a, b) => true,
+        (Value::Object(object), other) | (other, Value::Object(object)) if object.compare(other).is_some() => {
+            object.compare(other).is_some_and(Ordering::is_eq)
         }
         _ => match (a.as_f64(), b.as_f64()) {
             (Some(a), Some(b)) => a == b,
@@ -62,6 +63,10 @@ pub fn compare(a: &Value, b: &Value) -> Option<Ordering> {
             (Some(a), Some(b)) => compare(a, b),
             (a, b) => Some(a.is_some().cmp(&b.is_some())),
         },
+        (Value::Object(object), other) if object.compare(other).is_some() => object.compare(other),
+        (other, Value::Object(object)) if object.compare(other).is_some() => {
+            object.compare(other).map(Ordering::reverse)
+        }
         _ => match (a.as_f64(), b.as_f64()) {
             (Some(a), Some(b)) => a.partial_cmp(&b),
             (None, None) => Some(a.as_bytes()?.cmp(b.as_bytes()?)),

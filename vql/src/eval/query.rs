@@ -12,7 +12,7 @@ use crate::plugin::{EmitView, Flow};
 use crate::row::{Columns, Row, RowView};
 use crate::scope::Context;
 use crate::syntax::ast::Span;
-use crate::value::{Dict, Value};
+use crate::value::{Dict, Object, Value};
 
 /// A query that is run when its rows are asked for, in the scope of who asks; what it was bound to comes with it.
 pub struct StoredQuery {
@@ -129,6 +129,18 @@ pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) 
                         emit(&DictRow { columns: shared, dict })?;
                     }
                     Value::Query(query) => query.run(cx, emit)?,
+                    Value::Object(object) if object.plain().is_none() => {
+                        let names = object.members();
+                        if names.is_empty() {
+                            emit(&Row::new(&single, vec![item.clone()]))?;
+                            continue;
+                        }
+                        let shared = match columns.as_ref().filter(|c| *c.names() == *names) {
+                            Some(shared) => shared.clone(),
+                            None => columns.insert(Columns::new(names)).clone(),
+                        };
+                        emit(&ObjectRow { columns: shared, object: &**object, value: item })?;
+                    }
                     other => emit(&Row::new(&single, vec![other.clone()]))?,
                 }
                 if cx.cancelled() {
@@ -138,11 +150,11 @@ pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) 
             ControlFlow::Continue(())
         }
         Value::Dict(dict) => emit(&DictRow { columns: Columns::new(dict.keys().cloned()), dict }),
-        Value::Object(object) if !object.members().is_empty() => {
-            let names = object.members();
-            let values = names.iter().map(|name| object.get(name).unwrap_or_default()).collect();
-            emit(&Row::new(&Columns::new(names), values))
-        }
+        Value::Object(object) => match object.plain() {
+            Some(plain) => rows_of(cx, &plain, emit),
+            None if object.members().is_empty() => emit(&Row::of([("_value", value.clone())])),
+            None => emit(&ObjectRow { columns: Columns::new(object.members()), object: &**object, value }),
+        },
         other => emit(&Row::of([("_value", other.clone())])),
     }
 }
@@ -167,6 +179,27 @@ impl RowView for DictRow<'_> {
     }
 }
 
+/// An object seen as a row: members are computed when they are read, `_value` is the object itself.
+struct ObjectRow<'o> {
+    columns: Arc<Columns>,
+    object: &'o dyn Object,
+    value: &'o Value,
+}
+
+impl RowView for ObjectRow<'_> {
+    fn columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+
+    fn value(&self, index: usize) -> Value {
+        self.columns.names().get(index).and_then(|name| self.object.get(name)).unwrap_or_default()
+    }
+
+    fn get(&self, name: &str) -> Option<Value> {
+        self.object.get(name).or_else(|| (name == "_value").then(|| self.value.clone()))
+    }
+}
+
 /// A stored query as the array of its rows, also inside of an array; other values as they are.
 pub(crate) fn materialize(cx: &Context<'_>, value: Value) -> Value {
     match value {
@@ -177,6 +210,7 @@ pub(crate) fn materialize(cx: &Context<'_>, value: Value) -> Value {
                 other => other.clone(),
             }))
         }
+        Value::Object(object) => object.plain().unwrap_or(Value::Object(object)),
         other => other,
     }
 }
