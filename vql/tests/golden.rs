@@ -17,6 +17,8 @@
 //! memory, the rest on disk) are for cases that need them. An array may be spread over lines that begin with white space.
 //! What stands before the first case is prose.
 //!
+//! Each script is also run as the formatter lays it out, which must not change the answer.
+//!
 //! With `VQL_GOLDEN=update` the answers are written into the files, to be read before they are committed; error lines of
 //! the log that no `log:` line names are shown. `VQL_GOLDEN_ONLY` runs one file (`strings`), one case (`strings:12`, the
 //! line that it stands at) or the cases with a text of several words in their name.
@@ -59,7 +61,7 @@ fn golden() {
                         eprintln!("{}: also logged: {line}", case.place());
                     }
                 }
-            } else if let Some(problem) = case.problem(&answer) {
+            } else if let Some(problem) = case.problem(&answer).or_else(|| case.reformatted(&answer)) {
                 failed += 1;
                 let _ = writeln!(failures, "{}: {}\n{problem}", case.place(), case.name);
             }
@@ -170,6 +172,26 @@ impl Case<'_> {
     }
 
     fn run(&self) -> Answer {
+        self.run_as(self.script)
+    }
+
+    /// What the formatter makes of the script gives the same answer.
+    fn reformatted(&self, answer: &Answer) -> Option<String> {
+        if !answer.errors.is_empty() {
+            return None;
+        }
+        let script = match syntax::reformat(self.script) {
+            Ok(script) => script,
+            Err(problems) => return Some(format!("  the formatter refuses it: {problems:?}\n")),
+        };
+        let again = self.run_as(&script);
+        let same = again.rows == answer.rows && again.errors.is_empty();
+        (!same).then(|| {
+            format!("  the formatter makes another script of it:\n{script}\n  {:?}\n  {:?}\n", again.errors, again.rows)
+        })
+    }
+
+    fn run_as(&self, script: &str) -> Answer {
         let mut runner = Runner::new();
         for (key, value) in &self.options {
             let wrong = |why: &str| -> ! { panic!("{}: `{key}: {value}` {why}", self.place()) };
@@ -189,14 +211,14 @@ impl Case<'_> {
                 }
             }
         }
-        let wrong: Vec<String> = syntax::parse(self.script)
+        let wrong: Vec<String> = syntax::parse(script)
             .diagnostics
             .iter()
             .filter(|d| d.is_error())
             .map(|d| format!("{}: {}", d.code, d.message))
             .collect();
         let rows = match wrong.is_empty() {
-            true => runner.run(self.script).unwrap().into_iter().flatten().collect(),
+            true => runner.run(script).unwrap().into_iter().flatten().collect(),
             false => Vec::new(),
         };
         Answer { rows, log: runner.log(), errors: wrong }
