@@ -1,11 +1,13 @@
 //! What runs: the tree with its names resolved against a registry, literals made values, columns named and
 //! aggregates marked.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::eval::{Pattern, compile_regex};
+use parking_lot::Mutex;
+
+use crate::eval::{Layout, Pattern, compile_regex};
 use crate::plugin::{Function, Plugin, Registry, Signature};
 use crate::row::Columns;
 use crate::syntax::ast::{self, BinaryOp, Span};
@@ -21,10 +23,16 @@ pub(crate) struct Select {
     /// The columns in order when no `*` is among them: shared by all rows.
     pub columns: Option<Arc<Columns>>,
     pub from: Source,
-    pub filter: Option<Expr>,
+    /// What must hold of a row, all of them.
+    pub filter: Vec<Expr>,
     pub group_by: Vec<Expr>,
     pub order_by: Vec<(Expr, bool)>,
     pub limit: Option<Expr>,
+    /// How its columns followed from those of its source when it ran last.
+    pub layout: Mutex<Option<Arc<Layout>>>,
+    /// Names this SELECT among all, and says how many names of its expressions have a [`Symbol::slot`].
+    pub id: usize,
+    pub slots: Box<[Arc<str>]>,
     pub span: Span,
     /// The query on one line, for EXPLAIN alone.
     pub text: Arc<str>,
@@ -102,7 +110,7 @@ pub(crate) enum ArgValue {
 
 pub(crate) enum Expr {
     Const(Value),
-    Symbol(Arc<str>, Span),
+    Symbol(Symbol),
     Call(Box<Call>),
     Member {
         base: Box<Expr>,
@@ -137,6 +145,16 @@ pub(crate) enum Expr {
     },
 }
 
+/// A name that stands for a value.
+pub(crate) struct Symbol {
+    pub name: Arc<str>,
+    pub span: Span,
+    /// The SELECT in whose expressions it stands, 0 outside of any: there its value is found by `slot`, once that
+    /// SELECT knows the columns of its source.
+    pub select: usize,
+    pub slot: usize,
+}
+
 impl std::fmt::Debug for Expr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Expr")
@@ -168,16 +186,25 @@ pub(crate) struct Compiler<'r> {
     registry: &'r Registry,
     /// How many calls were met that may be aggregates: of builtins that say so, and of what only the scope knows.
     aggregates: Cell<usize>,
+    /// The SELECT whose expressions are compiled, and the names that have a slot in it.
+    select: Cell<usize>,
+    slots: RefCell<Vec<Arc<str>>>,
 }
 
 impl<'r> Compiler<'r> {
     pub(crate) fn new(registry: &'r Registry) -> Compiler<'r> {
-        Compiler { registry, aggregates: Cell::new(0) }
+        Compiler { registry, aggregates: Cell::new(0), select: Cell::new(0), slots: RefCell::default() }
     }
 }
 
 impl Compiler<'_> {
     pub(crate) fn select(&self, select: &ast::Select) -> Arc<Select> {
+        // What is evaluated outside of its rows has no slots in it.
+        let outer = (self.select.replace(0), self.slots.take());
+        let from = self.source(&select.from);
+        let limit = select.limit.as_deref().map(|e| self.expr(e));
+        let id = new_place() + 1;
+        self.select.set(id);
         let items: Vec<Item> = self.items(&select.columns);
         let star = items.iter().any(|i| matches!(i, Item::Star));
         let columns = (!star).then(|| {
@@ -186,18 +213,53 @@ impl Compiler<'_> {
                 Item::Star => None,
             }))
         });
+        let mut filter = Vec::new();
+        select.filter.as_deref().into_iter().for_each(|e| self.conjuncts(e, &mut filter));
+        let group_by = select.group_by.iter().flat_map(|e| self.keys(e)).collect();
+        let order_by = select.order_by.iter().map(|k| (self.expr(&k.expr), k.descending)).collect();
+        self.select.set(outer.0);
+        let slots = self.slots.replace(outer.1);
         Arc::new(Select {
             explain: select.explain,
             items,
             columns,
-            from: self.source(&select.from),
-            filter: select.filter.as_deref().map(|e| self.expr(e)),
-            group_by: select.group_by.iter().flat_map(|e| self.keys(e)).collect(),
-            order_by: select.order_by.iter().map(|k| (self.expr(&k.expr), k.descending)).collect(),
-            limit: select.limit.as_deref().map(|e| self.expr(e)),
+            from,
+            filter,
+            group_by,
+            order_by,
+            limit,
+            layout: Mutex::default(),
+            id,
+            slots: slots.into(),
             span: select.span,
             text: Arc::from(if select.explain { canonical_select(select) } else { String::new() }),
         })
+    }
+
+    /// `a AND b AND c` as its parts.
+    fn conjuncts(&self, expr: &ast::Expr, parts: &mut Vec<Expr>) {
+        match &expr.kind {
+            ast::ExprKind::Binary { op: BinaryOp::And, left, right } => {
+                self.conjuncts(left, parts);
+                self.conjuncts(right, parts);
+            }
+            ast::ExprKind::Paren { inner, .. } => self.conjuncts(inner, parts),
+            _ => parts.push(self.expr(expr)),
+        }
+    }
+
+    fn symbol(&self, name: &ast::Ident) -> Symbol {
+        let select = self.select.get();
+        let mut slots = self.slots.borrow_mut();
+        let slot = match slots.iter().position(|n| *n == name.name) {
+            Some(slot) => slot,
+            None if select == 0 => 0,
+            None => {
+                slots.push(name.name.clone());
+                slots.len() - 1
+            }
+        };
+        Symbol { name: name.name.clone(), span: name.span, select, slot }
     }
 
     /// The select list; of columns with the same name the last one counts, at the place of the first.
@@ -288,7 +350,7 @@ impl Compiler<'_> {
             K::Int(i) => Expr::Const(Value::Int(*i)),
             K::Float(f) => Expr::Const(Value::Float(*f)),
             K::String { value, .. } => Expr::Const(Value::from_bytes(value)),
-            K::Symbol { name, args: None } => Expr::Symbol(name.name.clone(), name.span),
+            K::Symbol { name, args: None } => Expr::Symbol(self.symbol(name)),
             K::Symbol { name, args: Some(args) } => Expr::Call(self.call(&name.name, args, expr.span)),
             K::Member { base, name, args } => {
                 let call = args.as_ref().map(|args| {
@@ -318,9 +380,22 @@ impl Compiler<'_> {
                 }
             }
             K::Binary { op, left, right } => {
-                Expr::Binary { op: *op, left: boxed(left), right: boxed(right), span: expr.span }
+                let (left, right) = (self.expr(left), self.expr(right));
+                match (&left, &right) {
+                    (Expr::Const(a), Expr::Const(b)) if crate::eval::ops::calculate(*op, a, b).is_some() => {
+                        Expr::Const(crate::eval::ops::calculate(*op, a, b).unwrap_or_default())
+                    }
+                    _ => Expr::Binary { op: *op, left: Box::new(left), right: Box::new(right), span: expr.span },
+                }
             }
-            K::Array { items, .. } => Expr::Array(items.iter().map(|e| self.expr(e)).collect()),
+            K::Array { items, .. } => {
+                let items: Vec<Expr> = items.iter().map(|e| self.expr(e)).collect();
+                let known = |item: &Expr| if let Expr::Const(value) = item { Some(value.clone()) } else { None };
+                match items.iter().map(known).collect::<Option<Vec<Value>>>() {
+                    Some(values) => Expr::Const(Value::from(values)),
+                    None => Expr::Array(items),
+                }
+            }
             K::Paren { inner, .. } => self.expr(inner),
             K::SubSelect(select) => Expr::SubSelect(self.select(select)),
             K::Lambda { params, body } => Expr::Lambda(Arc::new(self.lambda(params, body))),
@@ -328,7 +403,12 @@ impl Compiler<'_> {
     }
 
     pub(crate) fn lambda(&self, params: &[ast::Ident], body: &ast::Expr) -> Lambda {
-        Lambda { params: params.iter().map(|p| p.name.clone()).collect(), body: self.expr(body), span: body.span }
+        // It may be called from anywhere: its names are looked up where that is.
+        let outer = self.select.replace(0);
+        let body =
+            Lambda { params: params.iter().map(|p| p.name.clone()).collect(), body: self.expr(body), span: body.span };
+        self.select.set(outer);
+        body
     }
 }
 

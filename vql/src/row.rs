@@ -1,5 +1,6 @@
 //! Rows: values under column names. The rows of one query share their names.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ impl Columns {
 
     pub fn index(&self, name: &str) -> Option<usize> {
         // Rows are narrow: comparing lengths first makes this faster than a hash.
-        self.names.iter().position(|n| n.len() == name.len() && **n == *name)
+        self.names.iter().position(|n| n.len() == name.len() && (n.as_ptr() == name.as_ptr() || **n == *name))
     }
 }
 
@@ -150,6 +151,16 @@ pub trait RowView: Sync {
     /// The cell at `index` of [`RowView::columns`].
     fn value(&self, index: usize) -> Value;
 
+    /// As `value`, borrowed where the row holds it.
+    fn cell(&self, index: usize) -> Cow<'_, Value> {
+        Cow::Owned(self.value(index))
+    }
+
+    /// The cell if it is a whole number.
+    fn int(&self, index: usize) -> Option<i64> {
+        if let Value::Int(n) = &*self.cell(index) { Some(*n) } else { None }
+    }
+
     fn get(&self, name: &str) -> Option<Value> {
         self.columns().index(name).map(|i| self.value(i))
     }
@@ -215,6 +226,10 @@ impl RowView for Row {
 
     fn value(&self, index: usize) -> Value {
         self.values.get(index).cloned().unwrap_or_default()
+    }
+
+    fn cell(&self, index: usize) -> Cow<'_, Value> {
+        self.values.get(index).map_or(Cow::Owned(Value::Null), Cow::Borrowed)
     }
 
     fn to_row(&self) -> Row {

@@ -1,6 +1,7 @@
 //! Where a query runs: variables and rows, log, cancellation, budget, and what the host lends to its plugins.
 
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
-use crate::eval::{Lambda, Store, StoredQuery};
-use crate::plan;
+use crate::eval::{Lambda, Layout, Place, SelectRow, Store, StoredQuery};
+use crate::plan::{self, Symbol};
 use crate::plugin::{EmitView, Flow, Registry};
 use crate::row::RowView;
 use crate::syntax::ast::Span;
@@ -44,8 +45,22 @@ pub struct Context<'a> {
 enum Frame<'a> {
     Globals,
     Row(&'a dyn RowView),
+    /// The row of a SELECT's source.
+    Source(&'a Layout, &'a dyn RowView),
+    /// The columns of a SELECT, over the row of its source.
+    Selected(&'a SelectRow<'a>),
     Vars(&'a [(Arc<str>, Value)]),
     Plain,
+}
+
+impl<'a> Frame<'a> {
+    fn row(self) -> Option<&'a dyn RowView> {
+        match self {
+            Frame::Row(row) | Frame::Source(_, row) => Some(row),
+            Frame::Selected(row) => Some(row),
+            Frame::Globals | Frame::Vars(_) | Frame::Plain => None,
+        }
+    }
 }
 
 impl<'a> Context<'a> {
@@ -61,6 +76,16 @@ impl<'a> Context<'a> {
     /// This scope with the columns of `row` over it.
     pub fn with_row<'b>(&'b self, row: &'b dyn RowView) -> Context<'b> {
         self.child(Frame::Row(row))
+    }
+
+    /// This scope with a row that a SELECT reads over it.
+    pub(crate) fn with_source<'b>(&'b self, layout: &'b Layout, row: &'b dyn RowView) -> Context<'b> {
+        self.child(Frame::Source(layout, row))
+    }
+
+    /// This scope, which is that of a SELECT's source, with the columns over it.
+    pub(crate) fn with_selected<'b>(&'b self, row: &'b SelectRow<'b>) -> Context<'b> {
+        self.child(Frame::Selected(row))
     }
 
     /// This scope with variables over it.
@@ -127,27 +152,84 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// As `lookup`, by what the SELECT around the symbol knows of it. Borrowed where the value is at hand.
+    pub(crate) fn symbol(&self, symbol: &Symbol) -> Option<Cow<'_, Value>> {
+        let mut at = self;
+        loop {
+            match at.frame {
+                Frame::Source(layout, row) if layout.select == symbol.select => match layout.below(symbol.slot) {
+                    Place::Input(index) => return Some(row.cell(index)),
+                    _ => break,
+                },
+                Frame::Selected(row) if row.layout.select == symbol.select => match row.layout.above(symbol.slot) {
+                    Place::Input(index) => return Some(row.input.cell(index)),
+                    Place::Cell(index) => return Some(row.cell(index)),
+                    Place::Outside => {
+                        // Past the source too.
+                        at = at.parent.unwrap_or(at);
+                        break;
+                    }
+                },
+                Frame::Plain => {}
+                _ => return self.found(self.borrowed(&symbol.name)?),
+            }
+            at = at.parent?;
+        }
+        self.found(at.parent?.borrowed(&symbol.name)?)
+    }
+
+    /// The value of a column of the SELECT around the symbol, if it is a whole number.
+    pub(crate) fn int(&self, symbol: &Symbol) -> Option<i64> {
+        match self.frame {
+            Frame::Source(layout, row) if layout.select == symbol.select => match layout.below(symbol.slot) {
+                Place::Input(index) => row.int(index),
+                _ => None,
+            },
+            Frame::Selected(row) if row.layout.select == symbol.select => match row.layout.above(symbol.slot) {
+                Place::Input(index) => row.input.int(index),
+                Place::Cell(index) => row.int(index),
+                Place::Outside => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn found<'v>(&self, found: Borrowed<'v>) -> Option<Cow<'v, Value>> {
+        Some(match found {
+            Borrowed::Value(value) => value,
+            Borrowed::Let(definition) => Cow::Owned(definition.value(self)),
+        })
+    }
+
     pub(crate) fn binding(&self, name: &str) -> Option<Found> {
+        Some(match self.borrowed(name)? {
+            Borrowed::Value(value) => Found::Value(value.into_owned()),
+            Borrowed::Let(definition) => Found::Let(definition),
+        })
+    }
+
+    fn borrowed(&self, name: &str) -> Option<Borrowed<'_>> {
         let mut at = Some(self);
         while let Some(context) = at {
             match context.frame {
-                Frame::Row(row) => {
-                    if let Some(value) = row.get(name) {
-                        return Some(Found::Value(value));
-                    }
-                }
                 Frame::Vars(vars) => {
                     if let Some((_, value)) = vars.iter().rev().find(|(n, _)| **n == *name) {
-                        return Some(Found::Value(value.clone()));
+                        return Some(Borrowed::Value(Cow::Borrowed(value)));
                     }
                 }
                 Frame::Globals => {
                     return match self.shared.globals.read().get(name)? {
-                        Binding::Value(value) => Some(Found::Value(value.clone())),
-                        Binding::Let(definition) => Some(Found::Let(definition.clone())),
+                        Binding::Value(value) => Some(Borrowed::Value(Cow::Owned(value.clone()))),
+                        Binding::Let(definition) => Some(Borrowed::Let(definition.clone())),
                     };
                 }
-                Frame::Plain => {}
+                frame => {
+                    if let Some(row) = frame.row()
+                        && let Some(index) = row.columns().index(name)
+                    {
+                        return Some(Borrowed::Value(row.cell(index)));
+                    }
+                }
             }
             at = context.parent;
         }
@@ -160,10 +242,9 @@ impl<'a> Context<'a> {
         let mut at = Some(self);
         while let Some(context) = at {
             match context.frame {
-                Frame::Row(row) => names.extend(row.columns().names().iter().cloned()),
                 Frame::Vars(vars) => names.extend(vars.iter().map(|(n, _)| n.clone())),
                 Frame::Globals => names.extend(self.shared.globals.read().keys().cloned()),
-                Frame::Plain => {}
+                frame => names.extend(frame.row().iter().flat_map(|row| row.columns().names().iter().cloned())),
             }
             at = context.parent;
         }
@@ -303,18 +384,14 @@ impl<'a> Context<'a> {
         };
         let mut at = Some(self);
         while let Some(context) = at {
-            match context.frame {
-                Frame::Row(row) => {
-                    for (index, name) in row.columns().names().iter().enumerate() {
-                        add(name, row.value(index));
-                    }
+            if let Frame::Vars(inner) = context.frame {
+                for (name, value) in inner.iter().rev() {
+                    add(name, value.clone());
                 }
-                Frame::Vars(inner) => {
-                    for (name, value) in inner.iter().rev() {
-                        add(name, value.clone());
-                    }
+            } else if let Some(row) = context.frame.row() {
+                for (index, name) in row.columns().names().iter().enumerate() {
+                    add(name, row.value(index));
                 }
-                Frame::Globals | Frame::Plain => {}
             }
             at = context.parent;
         }
@@ -397,6 +474,11 @@ impl fmt::Debug for Context<'_> {
 
 pub(crate) enum Found {
     Value(Value),
+    Let(Arc<plan::Let>),
+}
+
+enum Borrowed<'v> {
+    Value(Cow<'v, Value>),
     Let(Arc<plan::Let>),
 }
 

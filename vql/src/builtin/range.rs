@@ -1,6 +1,9 @@
 //! `range()`.
 
+use std::borrow::Cow;
+
 use super::prelude::*;
+use crate::row::RowView;
 
 static RANGE: Signature = Signature::new(
     "range",
@@ -20,9 +23,10 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     if step == 0 {
         return Err("`step` must not be 0".into());
     }
-    let columns = Columns::new(["_value"]);
+    let mut row = Number { columns: Columns::new(["_value"]), value: Value::Null };
     while if step > 0 { at < end } else { at > end } {
-        if emit(&Row::new(&columns, vec![Value::Int(at)])).is_break() || cx.cancelled() {
+        row.value = Value::Int(at);
+        if emit(&row).is_break() || cx.cancelled() {
             return Ok(BREAK);
         }
         match at.checked_add(step) {
@@ -31,6 +35,26 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
         }
     }
     Ok(CONTINUE)
+}
+
+/// One row for all numbers: most of them are read once and gone.
+struct Number {
+    columns: Arc<Columns>,
+    value: Value,
+}
+
+impl RowView for Number {
+    fn columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+
+    fn value(&self, _: usize) -> Value {
+        self.value.clone()
+    }
+
+    fn cell(&self, _: usize) -> Cow<'_, Value> {
+        Cow::Borrowed(&self.value)
+    }
 }
 
 pub(super) fn register(registry: &mut Registry) {

@@ -1,10 +1,11 @@
 //! Expressions and calls.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::{Lambda, StoredQuery, ops, query, suggest};
-use crate::plan::{ArgValue, Args as PlanArgs, Call, Expr, Let, LetBody, SPREAD, Select};
+use crate::plan::{ArgValue, Args as PlanArgs, Call, Expr, Let, LetBody, SPREAD, Select, Symbol};
 use crate::plugin::{Args, CallError, Signature};
 use crate::scope::{Context, Found};
 use crate::syntax::ast::{BinaryOp, Span};
@@ -13,29 +14,50 @@ use crate::value::{Dict, Value};
 impl Expr {
     /// The value; a stored query stays one.
     pub(crate) fn eval(&self, cx: &Context<'_>) -> Value {
-        match self {
-            Expr::Const(value) => value.clone(),
-            Expr::Symbol(name, span) => cx.lookup(name).unwrap_or_else(|| unknown_symbol(cx, name, *span)),
+        self.get(cx).into_owned()
+    }
+
+    /// As `eval`, borrowing a value that is somewhere already: a literal, a column, a member of one.
+    pub(crate) fn get<'v>(&'v self, cx: &'v Context<'_>) -> Cow<'v, Value> {
+        Cow::Owned(match self {
+            Expr::Const(value) => return Cow::Borrowed(value),
+            Expr::Symbol(symbol) => return cx.symbol(symbol).unwrap_or_else(|| Cow::Owned(unknown_symbol(cx, symbol))),
             Expr::Call(call) => call.eval(cx),
             Expr::Member { base, name, args: None } => match &**base {
                 Expr::Member { base: time, name: part, args: None } if &**name == "String" => {
-                    named_part(cx, &time.eval(cx), part)
+                    named_part(cx, &time.get(cx), part)
                 }
-                _ => member(cx, &base.eval(cx), name),
+                base => match base.get(cx) {
+                    Cow::Borrowed(Value::Dict(dict)) if dict.contains(name) => {
+                        return dict.get(name).map_or(Cow::Owned(Value::Null), Cow::Borrowed);
+                    }
+                    base => member(cx, &base, name),
+                },
             },
             Expr::Member { args: Some(call), .. } => call.eval(cx),
-            Expr::Index { base, index } => query::index(cx, base.eval(cx), &index.eval(cx)),
+            Expr::Index { base, index } => query::index(cx, base.eval(cx), &index.get(cx)),
             Expr::Slice { base, start, end } => {
                 let base = cx.materialize(base.eval(cx));
-                let bound = |e: &Option<Box<Expr>>| e.as_ref().and_then(|e| e.eval(cx).as_int());
+                let bound = |e: &Option<Box<Expr>>| e.as_ref().and_then(|e| e.get(cx).as_int());
                 ops::slice(&base, bound(start), bound(end))
             }
-            Expr::Negate(inner) => ops::negate(&inner.eval(cx)),
-            Expr::Not(inner) => Value::Bool(!inner.truth(cx)),
-            Expr::Match { left, pattern, negate } => {
-                Value::Bool(matches(&cx.materialize(left.eval(cx)), pattern) != *negate)
+            Expr::Negate(inner) => ops::negate(&inner.get(cx)),
+            Expr::Binary { op, left, right, span } if op.is_arithmetic() => match self.int(cx) {
+                Some(n) => Value::Int(n),
+                None => arithmetic(cx, *op, left, right, *span),
+            },
+            Expr::Binary { op: BinaryOp::AndValue, left, right, .. } => {
+                let first = left.get(cx);
+                if cx.truth(&first) {
+                    return right.get(cx);
+                }
+                Value::Bool(false)
             }
-            Expr::Binary { op, left, right, span } => binary(cx, *op, left, right, *span),
+            Expr::Binary { op: BinaryOp::OrValue, left, right, .. } => {
+                let first = left.get(cx);
+                return if cx.truth(&first) { first } else { right.get(cx) };
+            }
+            Expr::Not(_) | Expr::Match { .. } | Expr::Binary { .. } => Value::Bool(self.truth(cx)),
             Expr::Array(items) => Value::array(items.iter().map(|item| match item {
                 Expr::SubSelect(select) => stored(select),
                 other => other.eval(cx),
@@ -43,15 +65,60 @@ impl Expr {
             Expr::SubSelect(select) => sub_select(cx, select),
             // A lambda written as an argument travels as its text would: as something to call.
             Expr::Lambda(lambda) => Value::Object(Arc::new(LambdaValue(Arc::new(Lambda::of(lambda.clone()))))),
+        })
+    }
+
+    /// The value, if it is a whole number that is known without a call: most of what filters compute with. None says
+    /// nothing of it, and nothing was done that may not be done again.
+    fn int(&self, cx: &Context<'_>) -> Option<i64> {
+        match self {
+            Expr::Const(Value::Int(n)) => Some(*n),
+            Expr::Symbol(symbol) => cx.int(symbol),
+            Expr::Binary { op, left, right, .. } if op.is_arithmetic() => {
+                ints(cx, left, right).and_then(|(a, b)| match op {
+                    BinaryOp::Add => Some(a.wrapping_add(b)),
+                    BinaryOp::Sub => Some(a.wrapping_sub(b)),
+                    BinaryOp::Mul => Some(a.wrapping_mul(b)),
+                    BinaryOp::Rem if b != 0 => Some(a.wrapping_rem(b)),
+                    _ => None,
+                })
+            }
+            _ => None,
         }
+    }
+
+    /// As `get`, with a stored query run to the array of its rows: what operators want.
+    pub(super) fn value<'v>(&'v self, cx: &'v Context<'_>) -> Cow<'v, Value> {
+        query::values(cx, self.get(cx))
     }
 
     pub(crate) fn truth(&self, cx: &Context<'_>) -> bool {
         match self {
-            Expr::Binary { op: BinaryOp::And, left, right, .. } => left.truth(cx) && right.truth(cx),
-            Expr::Binary { op: BinaryOp::Or, left, right, .. } => left.truth(cx) || right.truth(cx),
             Expr::Not(inner) => !inner.truth(cx),
-            other => cx.truth(&other.eval(cx)),
+            Expr::Match { left, pattern, negate } => matches(&left.value(cx), pattern) != *negate,
+            Expr::Binary { op, left, right, span } => match op {
+                BinaryOp::And => left.truth(cx) && right.truth(cx),
+                BinaryOp::Or => left.truth(cx) || right.truth(cx),
+                BinaryOp::Eq => equal(cx, left, right, *span),
+                BinaryOp::Ne => !equal(cx, left, right, *span),
+                BinaryOp::Lt => order(cx, left, right, *span).is_some_and(Ordering::is_lt),
+                BinaryOp::Le => order(cx, left, right, *span).is_some_and(Ordering::is_le),
+                BinaryOp::Gt => order(cx, left, right, *span).is_some_and(Ordering::is_gt),
+                BinaryOp::Ge => order(cx, left, right, *span).is_some_and(Ordering::is_ge),
+                BinaryOp::In => ops::contains(&left.value(cx), &right.value(cx)),
+                BinaryOp::Match | BinaryOp::NotMatch => {
+                    let text = left.value(cx);
+                    match Pattern::of(&right.value(cx), |p| cx.regex(p)) {
+                        Ok(pattern) => matches(&text, &pattern) != (*op == BinaryOp::NotMatch),
+                        Err(error) => {
+                            cx.error_at(*span, error);
+                            false
+                        }
+                    }
+                }
+                _ => cx.truth(&self.get(cx)),
+            },
+            other => cx.truth(&other.get(cx)),
         }
     }
 }
@@ -79,14 +146,14 @@ fn stored(select: &Arc<Select>) -> Value {
     Value::Query(Arc::new(StoredQuery::select(select.clone(), Vec::new())))
 }
 
-fn unknown_symbol(cx: &Context<'_>, name: &str, span: Span) -> Value {
+fn unknown_symbol(cx: &Context<'_>, Symbol { name, span, .. }: &Symbol) -> Value {
     let hint = if cx.registry().function(name).is_some() {
         format!("`{name}()` is a function: call it with parentheses")
     } else {
         let names = cx.visible_names();
         suggest(name, names.iter().map(|n| &**n)).unwrap_or_else(|| "it is no column and no variable here".into())
     };
-    cx.error_at(span, format!("unknown name `{name}`: {hint}"));
+    cx.error_at(*span, format!("unknown name `{name}`: {hint}"));
     Value::Null
 }
 
@@ -109,70 +176,56 @@ fn named_part(cx: &Context<'_>, value: &Value, part: &str) -> Value {
     }
 }
 
-fn binary(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span) -> Value {
-    // Two stored queries add up to one; everywhere else operators want values.
-    let value = |e: &Expr| cx.materialize(e.eval(cx));
-    let pair = || match (value(left), value(right)) {
-        (time @ Value::Time(_), text @ Value::Str(_)) => (time, as_time(cx, text, span)),
-        (text @ Value::Str(_), time @ Value::Time(_)) => (as_time(cx, text, span), time),
-        other => other,
-    };
-    let equal = || {
-        let (a, b) = pair();
-        ops::equal(&a, &b)
-    };
-    let ordered = |test: fn(Ordering) -> bool| {
-        let (a, b) = pair();
-        Value::Bool(ops::compare(&a, &b).is_some_and(test))
-    };
+/// Compares two values; text beside a time is made a time first.
+fn pair<R>(cx: &Context<'_>, left: &Expr, right: &Expr, span: Span, compare: fn(&Value, &Value) -> R) -> R {
+    let (a, b) = (left.value(cx), right.value(cx));
+    match (&*a, &*b) {
+        (Value::Time(_), Value::Str(_)) => compare(&a, &as_time(cx, b.into_owned(), span)),
+        (Value::Str(_), Value::Time(_)) => compare(&as_time(cx, a.into_owned(), span), &b),
+        (a, b) => compare(a, b),
+    }
+}
+
+fn ints(cx: &Context<'_>, left: &Expr, right: &Expr) -> Option<(i64, i64)> {
+    // The right side is often a literal, and tells soonest that the two are no numbers.
+    let b = right.int(cx)?;
+    Some((left.int(cx)?, b))
+}
+
+fn equal(cx: &Context<'_>, left: &Expr, right: &Expr, span: Span) -> bool {
+    match ints(cx, left, right) {
+        Some((a, b)) => a == b,
+        None => pair(cx, left, right, span, ops::equal),
+    }
+}
+
+fn order(cx: &Context<'_>, left: &Expr, right: &Expr, span: Span) -> Option<Ordering> {
+    match ints(cx, left, right) {
+        Some((a, b)) => Some(a.cmp(&b)),
+        None => pair(cx, left, right, span, ops::compare),
+    }
+}
+
+fn arithmetic(cx: &Context<'_>, op: BinaryOp, left: &Expr, right: &Expr, span: Span) -> Value {
+    if op == BinaryOp::Add {
+        let (a, b) = (left.get(cx), right.get(cx));
+        // Two stored queries add up to one; everywhere else operators want values.
+        if let (Value::Query(_), Value::Query(_)) = (&*a, &*b) {
+            return ops::add(&a, &b);
+        }
+        let (a, b) = (query::values(cx, a), query::values(cx, b));
+        if ops::sum_is_too_long(&a, &b) {
+            cx.error_at(span, "the sum is longer than 100 MiB, or ten million items: NULL stands for it".into());
+            return Value::Null;
+        }
+        return ops::add(&a, &b);
+    }
+    let (a, b) = (left.value(cx), right.value(cx));
     match op {
-        BinaryOp::And => Value::Bool(left.truth(cx) && right.truth(cx)),
-        BinaryOp::Or => Value::Bool(left.truth(cx) || right.truth(cx)),
-        BinaryOp::AndValue => {
-            let first = left.eval(cx);
-            if cx.truth(&first) { right.eval(cx) } else { Value::Bool(false) }
-        }
-        BinaryOp::OrValue => {
-            let first = left.eval(cx);
-            if cx.truth(&first) { first } else { right.eval(cx) }
-        }
-        BinaryOp::Eq => Value::Bool(equal()),
-        BinaryOp::Ne => Value::Bool(!equal()),
-        BinaryOp::Lt => ordered(Ordering::is_lt),
-        BinaryOp::Le => ordered(Ordering::is_le),
-        BinaryOp::Gt => ordered(Ordering::is_gt),
-        BinaryOp::Ge => ordered(Ordering::is_ge),
-        BinaryOp::In => Value::Bool(ops::contains(&value(left), &value(right))),
-        BinaryOp::Match | BinaryOp::NotMatch => {
-            let text = value(left);
-            let pattern = value(right);
-            let matched = match Pattern::of(&pattern, |p| cx.regex(p)) {
-                Ok(pattern) => matches(&text, &pattern),
-                Err(error) => {
-                    cx.error_at(span, error);
-                    return Value::Bool(false);
-                }
-            };
-            Value::Bool(matched != (op == BinaryOp::NotMatch))
-        }
-        BinaryOp::Add => match (left.eval(cx), right.eval(cx)) {
-            (a @ Value::Query(_), b @ Value::Query(_)) => ops::add(&a, &b),
-            (a, b) => {
-                let (a, b) = (cx.materialize(a), cx.materialize(b));
-                if ops::sum_is_too_long(&a, &b) {
-                    cx.error_at(
-                        span,
-                        "the sum is longer than 100 MiB, or ten million items: NULL stands for it".into(),
-                    );
-                    return Value::Null;
-                }
-                ops::add(&a, &b)
-            }
-        },
-        BinaryOp::Sub => ops::sub(&value(left), &value(right)),
-        BinaryOp::Mul => ops::mul(&value(left), &value(right)),
-        BinaryOp::Div => ops::div(&value(left), &value(right)),
-        BinaryOp::Rem => ops::rem(&value(left), &value(right)),
+        BinaryOp::Sub => ops::sub(&a, &b),
+        BinaryOp::Mul => ops::mul(&a, &b),
+        BinaryOp::Div => ops::div(&a, &b),
+        _ => ops::rem(&a, &b),
     }
 }
 
@@ -268,7 +321,7 @@ impl ArgValue {
     /// The name of the variable that this is, if it is nothing but one.
     pub(crate) fn variable(&self) -> Option<Arc<str>> {
         match self {
-            ArgValue::Expr(Expr::Symbol(name, _)) => Some(name.clone()),
+            ArgValue::Expr(Expr::Symbol(symbol)) => Some(symbol.name.clone()),
             _ => None,
         }
     }

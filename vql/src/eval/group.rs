@@ -58,7 +58,7 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64
 /// Finds the key of each row that WHERE keeps.
 #[derive(Default)]
 struct Keyer {
-    layout: Option<Layout>,
+    layout: Option<Arc<Layout>>,
     /// What was computed on the way, by column.
     cells: Vec<OnceLock<Value>>,
     key: String,
@@ -67,18 +67,16 @@ struct Keyer {
 impl Keyer {
     fn read(&mut self, cx: &Context<'_>, select: &Select, counts: &Counts, input: &dyn RowView) -> bool {
         let number = counts.read();
-        let layout = layout(&mut self.layout, select, input);
+        let layout = Layout::find(&mut self.layout, select, input.columns());
         self.cells.clear();
         self.cells.resize_with(layout.cells.len(), OnceLock::new);
         // Aggregates have no group yet: what WHERE and the key read of them does not count.
         let scratch = Aggregates::default();
         let outside = cx.with_aggregates(&scratch);
-        let below = outside.with_row(input);
+        let below = outside.with_source(layout, input);
         let view = SelectRow { layout, select, below: &below, input, cells: &self.cells };
-        let above = below.with_row(&view);
-        if let Some(filter) = &select.filter
-            && !filter.truth(&above)
-        {
+        let above = below.with_selected(&view);
+        if !view.passes() {
             explain_row(cx, select, number, input, &"WHERE drops it");
             return false;
         }
@@ -88,8 +86,8 @@ impl Keyer {
             if i > 0 {
                 self.key.push('\0');
             }
-            match cx.materialize(expr.eval(&above)) {
-                Value::Str(text) => self.key.push_str(&text),
+            match &*expr.value(&above) {
+                Value::Str(text) => self.key.push_str(text),
                 Value::Int(n) => _ = write!(self.key, "{n}"),
                 other => self.key.push_str(&other.to_text()),
             }
@@ -103,13 +101,6 @@ impl Keyer {
         }
         true
     }
-}
-
-fn layout<'l>(slot: &'l mut Option<Layout>, select: &Select, input: &dyn RowView) -> &'l Layout {
-    if !slot.as_ref().is_some_and(|l| l.fits(input.columns())) {
-        *slot = None;
-    }
-    slot.get_or_insert_with(|| Layout::new(select, input.columns()))
 }
 
 /// What a group takes beside its key and its row.
@@ -144,7 +135,7 @@ struct Groups<'g> {
     select: &'g Select,
     hasher: &'g RandomState,
     level: u32,
-    layout: Option<Layout>,
+    layout: Option<Arc<Layout>>,
     in_memory: IndexMap<Box<str>, Group>,
     held: Held,
     /// The memory that the aggregates in memory take; they take it from the budget themselves.
@@ -192,7 +183,7 @@ impl<'g> Groups<'g> {
             let written = write_row(writer, track, number, key, cells, &input.to_row());
             return self.check(written);
         }
-        let layout = layout(&mut self.layout, self.select, input);
+        let layout = Layout::find(&mut self.layout, self.select, input.columns());
         let at = match self.in_memory.get_index_of(key) {
             Some(at) => at,
             None => {
@@ -204,7 +195,7 @@ impl<'g> Groups<'g> {
         // Before the new row is computed, so that an aggregate's list has no second owner and grows in place.
         group.row = None;
         let inside = self.cx.with_aggregates(&group.aggregates);
-        let below = inside.with_row(input);
+        let below = inside.with_source(layout, input);
         let view = SelectRow { layout, select: self.select, below: &below, input, cells };
         let row = view.take_row();
         if !self.select.order_by.is_empty() {
@@ -305,7 +296,7 @@ impl<'g> Groups<'g> {
             self.cx.unless_cancelled()?;
             let flow = match record {
                 Ok(Record::Row { number, key, cells, input }) => {
-                    let columns = layout(&mut groups.layout, self.select, &input).cells.len();
+                    let columns = Layout::find(&mut groups.layout, self.select, input.columns()).cells.len();
                     let mut known: Vec<OnceLock<Value>> = Vec::new();
                     known.resize_with(columns, OnceLock::new);
                     for (at, value) in cells {

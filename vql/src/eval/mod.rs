@@ -34,6 +34,7 @@ pub(crate) use held::{Held, Store, value_size};
 pub use lambda::Lambda;
 pub use query::StoredQuery;
 pub(crate) use query::{materialize, rows_of};
+pub(crate) use select::{Layout, Place, SelectRow};
 
 use crate::plan;
 use crate::plugin::{Flow, Registry};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::builtin::time;
+use crate::syntax::ast::BinaryOp;
 use crate::value::{Dict, List, Value};
 
 /// `string * int` and sums of texts stop here, in bytes.
@@ -201,10 +202,23 @@ pub fn div(a: &Value, b: &Value) -> Value {
 
 pub fn rem(a: &Value, b: &Value) -> Value {
     match (a, b) {
+        (Value::Int(a), Value::Int(b)) if *b != 0 => Value::Int(a.wrapping_rem(*b)),
         _ if number(b) == Some(0.0) => Value::Null,
-        (Value::Int(a), Value::Int(b)) => Value::Int(a.wrapping_rem(*b)),
         _ => floats(a, b, |a, b| a % b),
     }
+}
+
+/// Arithmetic of two numbers; None for everything else.
+pub(crate) fn calculate(op: BinaryOp, a: &Value, b: &Value) -> Option<Value> {
+    (number(a).is_some() && number(b).is_some()).then_some(())?;
+    Some(match op {
+        BinaryOp::Add => add(a, b),
+        BinaryOp::Sub => sub(a, b),
+        BinaryOp::Mul => mul(a, b),
+        BinaryOp::Div => div(a, b),
+        BinaryOp::Rem => rem(a, b),
+        _ => return None,
+    })
 }
 
 /// Unary minus: a boolean is inverted, a number negated, anything else NULL.

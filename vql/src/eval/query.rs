@@ -1,5 +1,6 @@
 //! Stored queries, and everything else that gives rows.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -213,6 +214,21 @@ pub(crate) fn materialize(cx: &Context<'_>, value: Value) -> Value {
         Value::Object(object) => object.plain().unwrap_or(Value::Object(object)),
         other => other,
     }
+}
+
+/// As [`materialize`], for a value that may belong to somebody else.
+#[inline]
+pub(crate) fn values<'v>(cx: &Context<'_>, value: Cow<'v, Value>) -> Cow<'v, Value> {
+    match &*value {
+        Value::Query(_) => Cow::Owned(materialize(cx, value.into_owned())),
+        Value::Array(items) if holds_queries(items) => Cow::Owned(materialize(cx, value.into_owned())),
+        _ => value,
+    }
+}
+
+#[inline(never)]
+fn holds_queries(items: &[Value]) -> bool {
+    items.iter().any(|item| matches!(item, Value::Query(_)))
 }
 
 fn collect(cx: &Context<'_>, query: &StoredQuery) -> Value {

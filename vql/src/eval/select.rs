@@ -1,8 +1,8 @@
 //! One SELECT: source, columns, WHERE, GROUP BY, ORDER BY, LIMIT.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::{group, rows_of, sort, suggest};
@@ -37,7 +37,7 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
     let counts = Counts::default();
     let mut broke = false;
     let mut limited = |row: &dyn RowView| {
-        counts.out.fetch_add(1, Ordering::Relaxed);
+        add(&counts.out, 1);
         if emit(row).is_break() {
             broke = true;
             return BREAK;
@@ -50,7 +50,7 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
     } else if !select.order_by.is_empty() {
         sort::run(&cx, select, &counts, limit, &mut limited);
     } else {
-        let _ = plain(&cx, select, &counts, &mut |_, row| limited(row));
+        let _ = plain(&cx, select, &counts, &mut |row| limited(row));
     }
     if select.explain {
         counts.explain(&cx, select);
@@ -61,32 +61,37 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
 /// What happened to the rows, for EXPLAIN.
 #[derive(Default)]
 pub(super) struct Counts {
-    read: AtomicU64,
-    kept: AtomicU64,
-    out: AtomicU64,
-    spilled: AtomicU64,
+    read: std::cell::Cell<u64>,
+    kept: std::cell::Cell<u64>,
+    out: std::cell::Cell<u64>,
+    spilled: std::cell::Cell<u64>,
+}
+
+/// Gives the number before.
+fn add(count: &std::cell::Cell<u64>, more: u64) -> u64 {
+    count.replace(count.get() + more)
 }
 
 impl Counts {
     /// One row more was read; gives its number, from 0.
     pub(super) fn read(&self) -> u64 {
-        self.read.fetch_add(1, Ordering::Relaxed)
+        add(&self.read, 1)
     }
 
     /// WHERE kept a row.
     pub(super) fn kept(&self) {
-        self.kept.fetch_add(1, Ordering::Relaxed);
+        add(&self.kept, 1);
     }
 
     /// So many bytes went to disk.
     pub(super) fn spilled(&self, bytes: u64) {
-        self.spilled.fetch_add(bytes, Ordering::Relaxed);
+        add(&self.spilled, bytes);
     }
 
     fn explain(&self, cx: &Context<'_>, select: &Select) {
-        let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let count = std::cell::Cell::get;
         let mut text = format!("EXPLAIN {}: FROM {} gave {} rows", select.text, select.from.name, count(&self.read));
-        if select.filter.is_some() {
+        if !select.filter.is_empty() {
             text += &format!("; WHERE kept {}", count(&self.kept));
         }
         if !select.group_by.is_empty() {
@@ -130,44 +135,60 @@ pub(super) fn plain(
     cx: &Context<'_>,
     select: &Select,
     counts: &Counts,
-    emit: &mut dyn FnMut(&dyn RowView, &dyn RowView) -> Flow,
+    emit: &mut dyn FnMut(&SelectRow<'_>) -> Flow,
 ) -> Flow {
-    let mut layout: Option<Layout> = None;
+    let mut layout: Option<Arc<Layout>> = None;
     let mut cells: Vec<OnceLock<Value>> = Vec::new();
     source(cx, &select.from, &mut |input| {
         let number = counts.read();
         cx.charge(1)?;
-        let fits = layout.as_ref().is_some_and(|l| l.fits(input.columns()));
-        let layout = match &mut layout {
-            Some(layout) if fits => layout,
-            slot => slot.insert(Layout::new(select, input.columns())),
-        };
-        for cell in &mut cells {
-            cell.take();
+        let layout = Layout::find(&mut layout, select, input.columns());
+        if layout.computes {
+            for cell in &mut cells {
+                cell.take();
+            }
         }
-        cells.resize_with(layout.cells.len(), OnceLock::new);
-        let below = cx.with_row(input);
+        if cells.len() != layout.cells.len() {
+            cells.resize_with(layout.cells.len(), OnceLock::new);
+        }
+        let below = cx.with_source(layout, input);
         let view = SelectRow { layout, select, below: &below, input, cells: &cells };
-        if let Some(filter) = &select.filter
-            && !filter.truth(&below.with_row(&view))
-        {
+        if !view.passes() {
             explain_row(cx, select, number, input, &"WHERE drops it");
             return CONTINUE;
         }
         counts.kept();
         explain_row(cx, select, number, input, &"kept");
-        emit(input, &view)
+        emit(&view)
     })
 }
 
-/// How the columns of a SELECT follow from the columns of its source.
-pub(super) struct Layout {
+/// How the columns of a SELECT, and the names in its expressions, follow from the columns of its source.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub select: usize,
     input: Arc<Columns>,
     output: Arc<Columns>,
-    pub cells: Vec<Cell>,
+    pub(super) cells: Vec<Cell>,
+    /// Whether any of the cells is not just a column of the source.
+    computes: bool,
+    /// What a name in the select list means, and in WHERE and the keys, by its slot.
+    below: Box<[Place]>,
+    above: Box<[Place]>,
 }
 
-#[derive(Clone, Copy)]
+/// Where the value of a name is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// The source's column.
+    Input(usize),
+    /// The column of the SELECT.
+    Cell(usize),
+    /// In the scope around.
+    Outside,
+}
+
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Cell {
     /// The source's column.
     Input(usize),
@@ -191,7 +212,7 @@ impl Layout {
                 }
                 Item::Column { name, expr, .. } => {
                     let cell = match expr {
-                        Expr::Symbol(symbol, _) => input.index(symbol).map_or(Cell::Item(i), Cell::Input),
+                        Expr::Symbol(symbol) => input.index(&symbol.name).map_or(Cell::Item(i), Cell::Input),
                         _ => Cell::Item(i),
                     };
                     match names.iter().position(|n| n == name) {
@@ -205,7 +226,33 @@ impl Layout {
             }
         }
         let output = select.columns.clone().unwrap_or_else(|| Columns::new(names));
-        Layout { input: input.clone(), output, cells }
+        let source = |name: &Arc<str>| input.index(name).map_or(Place::Outside, Place::Input);
+        let below = select.slots.iter().map(source).collect();
+        let above =
+            select.slots.iter().map(|name| output.index(name).map_or_else(|| source(name), Place::Cell)).collect();
+        let computes = cells.iter().any(|cell| matches!(cell, Cell::Item(_)));
+        Layout { select: select.id, input: input.clone(), output, cells, computes, below, above }
+    }
+
+    /// The layout for a source of these columns: `last`, that of the run before, or a new one.
+    pub(super) fn find<'l>(last: &'l mut Option<Arc<Layout>>, select: &Select, input: &Arc<Columns>) -> &'l Layout {
+        let fits = last.as_ref().is_some_and(|l| l.fits(input));
+        if !fits {
+            let mut known = select.layout.lock();
+            *last = Some(match &*known {
+                Some(layout) if layout.fits(input) => layout.clone(),
+                _ => known.insert(Arc::new(Layout::new(select, input))).clone(),
+            });
+        }
+        last.get_or_insert_with(|| Arc::new(Layout::new(select, input)))
+    }
+
+    pub(crate) fn below(&self, slot: usize) -> Place {
+        self.below.get(slot).copied().unwrap_or(Place::Outside)
+    }
+
+    pub(crate) fn above(&self, slot: usize) -> Place {
+        self.above.get(slot).copied().unwrap_or(Place::Outside)
     }
 
     pub(super) fn fits(&self, input: &Arc<Columns>) -> bool {
@@ -214,7 +261,7 @@ impl Layout {
 }
 
 /// A row of a SELECT: its cells are computed when first read.
-pub(super) struct SelectRow<'a> {
+pub(crate) struct SelectRow<'a> {
     pub layout: &'a Layout,
     pub select: &'a Select,
     /// The scope with the source's row over it: what columns see.
@@ -224,6 +271,15 @@ pub(super) struct SelectRow<'a> {
 }
 
 impl SelectRow<'_> {
+    /// Whether WHERE keeps the row.
+    pub(super) fn passes(&self) -> bool {
+        if self.select.filter.is_empty() {
+            return true;
+        }
+        let above = self.below.with_selected(self);
+        self.select.filter.iter().all(|condition| condition.truth(&above))
+    }
+
     fn compute(&self, item: usize) -> Value {
         match &self.select.items[item] {
             Item::Column { expr, .. } => self.below.materialize(expr.eval(self.below)),
@@ -238,21 +294,41 @@ impl RowView for SelectRow<'_> {
     }
 
     fn value(&self, index: usize) -> Value {
+        self.cell(index).into_owned()
+    }
+
+    fn cell(&self, index: usize) -> Cow<'_, Value> {
         match self.layout.cells.get(index) {
-            None => Value::Null,
-            Some(Cell::Input(at)) => match self.input.value(*at) {
-                query @ Value::Query(_) => self.below.materialize(query),
-                other => other,
-            },
-            Some(Cell::Item(item)) => match self.cells[index].get() {
-                Some(value) => value.clone(),
+            None => Cow::Owned(Value::Null),
+            Some(Cell::Input(at)) => {
+                let value = self.input.cell(*at);
+                match &*value {
+                    Value::Query(_) => Cow::Owned(self.below.materialize(value.into_owned())),
+                    _ => value,
+                }
+            }
+            // Another thread may be faster; both have the same value.
+            Some(Cell::Item(item)) => Cow::Borrowed(match self.cells[index].get() {
+                Some(value) => value,
                 None => {
                     let value = self.compute(*item);
-                    // Another thread may have been faster; both have the same value.
-                    let _ = self.cells[index].set(value.clone());
-                    value
+                    self.cells[index].get_or_init(|| value)
                 }
-            },
+            }),
+        }
+    }
+
+    fn int(&self, index: usize) -> Option<i64> {
+        match self.layout.cells.get(index) {
+            Some(Cell::Input(at)) => self.input.int(*at),
+            Some(Cell::Item(_)) => {
+                if let Value::Int(n) = &*self.cell(index) {
+                    Some(*n)
+                } else {
+                    None
+                }
+            }
+            None => None,
         }
     }
 

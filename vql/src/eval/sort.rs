@@ -22,9 +22,10 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64
     // Running aggregates count the rows that do not come out too.
     let always = select.items.iter().any(crate::plan::Item::is_aggregate);
     let mut keys = Vec::new();
-    let _ = plain(cx, select, counts, &mut |input, view| {
+    let _ = plain(cx, select, counts, &mut |view| {
         keys.clear();
-        sort_keys(cx, select, input, view, &mut keys);
+        let above = view.below.with_selected(view);
+        keys.extend(select.order_by.iter().map(|(expr, _)| expr.value(&above).into_owned()));
         let key = Key::new(&mut keys, &sorter.directions);
         if sorter.wants(&key) {
             return sorter.push(cx, key, view);

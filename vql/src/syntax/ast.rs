@@ -251,6 +251,11 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
+    /// `+ - * / %`
+    pub fn is_arithmetic(self) -> bool {
+        matches!(self, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem)
+    }
+
     /// The operator as the canonical text has it.
     pub fn text(self) -> &'static str {
         match self {
