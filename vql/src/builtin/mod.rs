@@ -69,6 +69,7 @@ mod parse_json;
 mod parse_json_array;
 mod parse_jsonl;
 mod parse_lines;
+mod parse_pe;
 mod parse_pkcs7;
 mod parse_records_with_regex;
 mod parse_string_with_regex;
@@ -185,6 +186,7 @@ pub fn register(registry: &mut Registry) {
     parse_json_array::register(registry);
     parse_jsonl::register(registry);
     parse_lines::register(registry);
+    parse_pe::register(registry);
     parse_pkcs7::register(registry);
     parse_records_with_regex::register(registry);
     parse_string_with_regex::register(registry);

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 
 use self::profile::Profile;
+pub(super) use self::reader::Reader;
 use super::prelude::*;
 
 static PARSE_BINARY: Signature = Signature::new(
@@ -66,7 +67,7 @@ fn parse_binary(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
         vars.extend(env.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
     let trouble = |error| crate::accessor::trouble(&path, &error);
-    let reader = reader::Reader::open(cx, accessor.clone(), path.clone()).map_err(trouble)?;
+    let reader = Reader::open(cx, accessor.clone(), path.clone()).map_err(trouble)?;
     Ok(object::start(cx, profile, reader, vars, at))
 }
 

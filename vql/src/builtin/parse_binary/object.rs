@@ -10,7 +10,7 @@ use std::thread::ThreadId;
 use parking_lot::Mutex;
 
 use super::profile::{End, Field, Given, Number, Profile, Struct, Text, Type};
-use super::reader::Reader;
+use super::reader::{CLOSED, Reader};
 use crate::eval::Lambda;
 use crate::eval::ops;
 use crate::scope::{Aggregates, Context, Shared};
@@ -30,6 +30,10 @@ const MAX_TEXT: i64 = 16 << 20;
 
 /// How many values one call may read over all.
 const MAX_STEPS: u64 = 20_000_000;
+
+/// How many lambdas it may call, and how many structs it may make.
+const MAX_CALLS: u64 = 3_000_000;
+const MAX_STRUCTS: u64 = 1_000_000;
 
 /// How deep fields may need each other.
 const MAX_DEPTH: u32 = 60;
@@ -51,6 +55,8 @@ struct Root {
     /// Weak: a variable of the query may hold an object, and must not keep the query itself.
     shared: Weak<Shared>,
     steps: AtomicU64,
+    calls: AtomicU64,
+    structs: AtomicU64,
 }
 
 /// Where a struct lies, and in which.
@@ -85,7 +91,8 @@ pub(super) fn start(
     at: u64,
 ) -> Value {
     let shared = Arc::downgrade(cx.shared);
-    let root = Arc::new(Root { profile: profile.clone(), reader, vars, shared, steps: AtomicU64::new(0) });
+    let (steps, calls, structs) = Default::default();
+    let root = Arc::new(Root { profile: profile.clone(), reader, vars, shared, steps, calls, structs });
     root.read(&profile.start, None, at)
 }
 
@@ -104,37 +111,55 @@ impl Root {
 
     /// Accounts for one value more; false when it is too many or the query is to stop.
     fn step(&self) -> bool {
-        let steps = self.steps.fetch_add(1, Ordering::Relaxed);
-        if steps == MAX_STEPS {
-            self.error(&format!("more than {MAX_STEPS} values were read: the others are NULL"));
-        }
-        if steps.is_multiple_of(256) && self.with_cx(|cx| cx.cancelled()) != Some(false) {
+        let steps = self.steps.load(Ordering::Relaxed);
+        if steps.is_multiple_of(256) && self.with_cx(|cx| cx.charge(1).is_break()) != Some(false) {
             return false;
         }
-        steps < MAX_STEPS
+        self.within(&self.steps, MAX_STEPS, "values were read")
     }
 
-    fn bytes(&self, at: u64, len: usize) -> Vec<u8> {
-        let shared = self.shared.upgrade();
-        let aggregates = Aggregates::default();
-        let base = shared.as_ref().map(|shared| Context::root(shared, &aggregates));
-        match self.reader.read(base.as_ref(), at, len) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.error(&format!("the file at {at}: {error}"));
-                Vec::new()
-            }
+    /// Counts one more; says once that it is one too many.
+    fn within(&self, counter: &AtomicU64, most: u64, what: &str) -> bool {
+        let count = counter.fetch_add(1, Ordering::Relaxed);
+        if count == most {
+            self.error(&format!("more than {most} {what}: what needs more is NULL"));
         }
+        count < most
+    }
+
+    /// Up to `len` bytes; fewer at the end of the file.
+    fn bytes(&self, at: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        let found = self.fill(at, &mut bytes);
+        bytes.truncate(found);
+        bytes
+    }
+
+    fn fill(&self, at: u64, out: &mut [u8]) -> usize {
+        let found = match self.reader.read(None, at, out) {
+            Err(error) if error.kind() == CLOSED => {
+                self.with_cx(|cx| self.reader.read(Some(cx), at, out)).unwrap_or(Ok(0))
+            }
+            other => other,
+        };
+        found.unwrap_or_else(|error| {
+            self.error(&format!("the file at {at}: {error}"));
+            0
+        })
     }
 
     fn call(&self, lambda: &Lambda, argument: Value) -> Value {
+        if !self.within(&self.calls, MAX_CALLS, "lambdas were called") {
+            return Value::Null;
+        }
         self.with_cx(|cx| cx.materialize(cx.call(lambda, &[argument]))).unwrap_or_default()
     }
 
     /// The number behind a little-endian or big-endian integer of 1 to 8 bytes; None past the end of the file.
     fn unsigned(&self, at: u64, size: u8, big: bool) -> Option<u64> {
-        let bytes = self.bytes(at, usize::from(size));
-        if bytes.len() < usize::from(size) {
+        let mut bytes = [0; 8];
+        let bytes = &mut bytes[..usize::from(size)];
+        if self.fill(at, bytes) < bytes.len() {
             return None;
         }
         let join = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
@@ -165,6 +190,9 @@ impl Root {
                 let depth = parent.as_ref().map_or(0, |p| p.depth + 1);
                 if depth > MAX_NESTING {
                     self.error(&format!("structs lie deeper than {MAX_NESTING} levels in each other"));
+                    return Value::Null;
+                }
+                if !self.within(&self.structs, MAX_STRUCTS, "structs were read") {
                     return Value::Null;
                 }
                 self.instance(Arc::new(Place { index: *index, at, parent, depth }))
@@ -368,7 +396,7 @@ impl Root {
 
     /// Whether the file has a byte there.
     fn has(&self, at: u64) -> bool {
-        !self.bytes(at, 1).is_empty()
+        self.fill(at, &mut [0]) == 1
     }
 
     /// A text, and how many bytes it takes in the file.

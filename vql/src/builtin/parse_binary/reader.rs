@@ -18,10 +18,13 @@ const BLOCKS: usize = 32;
 /// there may be many more; one that was put aside opens its file again.
 const OPEN: usize = 32;
 
+/// The file is not open now.
+pub(super) const CLOSED: io::ErrorKind = io::ErrorKind::NotConnected;
+
 static IN_USE: Mutex<VecDeque<Weak<Reader>>> = Mutex::new(VecDeque::new());
 
 /// A file that is read here and there.
-pub(super) struct Reader {
+pub(in crate::builtin) struct Reader {
     accessor: Arc<dyn Accessor>,
     path: OsPath,
     state: Mutex<State>,
@@ -35,7 +38,11 @@ struct State {
 }
 
 impl Reader {
-    pub(super) fn open(cx: &Context<'_>, accessor: Arc<dyn Accessor>, path: OsPath) -> io::Result<Arc<Reader>> {
+    pub(in crate::builtin) fn open(
+        cx: &Context<'_>,
+        accessor: Arc<dyn Accessor>,
+        path: OsPath,
+    ) -> io::Result<Arc<Reader>> {
         let file = accessor.open(cx, &path)?;
         let state = Mutex::new(State { file: Some(file), blocks: VecDeque::new() });
         let reader = Arc::new(Reader { accessor, path, state });
@@ -43,22 +50,29 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Up to `len` bytes from `at` on; fewer at the end of the file. `cx` is there while the query runs.
-    pub(super) fn read(self: &Arc<Self>, cx: Option<&Context<'_>>, at: u64, len: usize) -> io::Result<Vec<u8>> {
-        let mut out = Vec::with_capacity(len.min(1 << 20));
+    /// Fills `out` with the bytes from `at` on, as far as the file has them, and gives their number. Without `cx` that is
+    /// [`CLOSED`] when the file has to be opened again.
+    pub(in crate::builtin) fn read(
+        self: &Arc<Self>,
+        cx: Option<&Context<'_>>,
+        at: u64,
+        out: &mut [u8],
+    ) -> io::Result<usize> {
         let mut state = self.state.lock();
-        while out.len() < len {
-            let Some(here) = at.checked_add(out.len() as u64) else { break };
+        let mut done = 0;
+        while done < out.len() {
+            let Some(here) = at.checked_add(done as u64) else { break };
             let (number, within) = (here / BLOCK as u64, (here % BLOCK as u64) as usize);
             let block = self.block(&mut state, cx, number)?;
             let part = block.get(within..).unwrap_or(&[]);
-            let part = &part[..part.len().min(len - out.len())];
-            out.extend_from_slice(part);
-            if within + part.len() < BLOCK && out.len() < len {
+            let part = &part[..part.len().min(out.len() - done)];
+            out[done..done + part.len()].copy_from_slice(part);
+            done += part.len();
+            if within + part.len() < BLOCK && done < out.len() {
                 break;
             }
         }
-        Ok(out)
+        Ok(done)
     }
 
     fn block<'s>(
@@ -75,7 +89,7 @@ impl Reader {
             }
         } else {
             if state.file.is_none() {
-                let cx = cx.ok_or_else(|| io::Error::other("the query has ended"))?;
+                let cx = cx.ok_or(CLOSED)?;
                 state.file = Some(self.accessor.open(cx, &self.path)?);
                 self.enter();
             }
