@@ -788,7 +788,13 @@ mod tests {
 
     fn request() -> FlowRequest {
         let flow_id = FlowId::of_hunt(HuntId(1));
-        FlowRequest { flow_id, sources: Vec::new(), env: Vec::new(), limits: Limits::default() }
+        FlowRequest {
+            flow_id,
+            sources: Vec::new(),
+            env: Vec::new(),
+            limits: Limits::default(),
+            definitions: Vec::new(),
+        }
     }
 
     /// A batch that does not compress.

@@ -1,11 +1,14 @@
 //! The artifacts that can be collected: those embedded in the program, and the deployment's own from
 //! `artifacts/custom/*.yaml`.
 
-use std::{collections::BTreeMap, fmt, fs, io, path::Path, sync::Arc};
+use std::{fmt, fs, io, path::Path, sync::Arc};
 
 use protocol::api::{ArtifactParameter, ArtifactSummary};
 use rust_embed::RustEmbed;
-use vql::{Registry, artifact::Artifact};
+use vql::{
+    Registry,
+    artifact::{Artifact, Library},
+};
 
 use crate::store::Paths;
 
@@ -20,20 +23,20 @@ const MAX_DEFINITION: u64 = 4 << 20;
 struct Embedded;
 
 pub(crate) struct Artifacts {
-    by_name: BTreeMap<String, Arc<Artifact>>,
+    library: Library,
     endpoint: Option<Arc<Registry>>,
 }
 
 impl fmt::Debug for Artifacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.by_name.keys()).finish()
+        f.debug_set().entries(self.names()).finish()
     }
 }
 
 impl Artifacts {
     /// All artifacts. One that cannot be used is logged and left out; the deployment's own come before ours.
     pub(crate) fn load(paths: &Paths) -> Self {
-        let mut artifacts = Self { by_name: BTreeMap::new(), endpoint: None };
+        let mut artifacts = Self { library: Library::default(), endpoint: None };
         for file in Embedded::iter().filter(|file| file.ends_with(".yaml")) {
             let Some(content) = Embedded::get(&file) else { continue };
             artifacts.add(&file, &String::from_utf8_lossy(&content.data));
@@ -73,7 +76,7 @@ impl Artifacts {
                 for warning in &artifact.warnings {
                     tracing::debug!(file, warning, "artifact");
                 }
-                self.by_name.insert(artifact.name.clone(), Arc::new(artifact));
+                self.library.add(artifact);
             }
             Err(error) => tracing::error!(file, %error, "the artifact cannot be used"),
         }
@@ -88,16 +91,20 @@ impl Artifacts {
         self.endpoint.as_deref()
     }
 
+    pub(crate) fn library(&self) -> &Library {
+        &self.library
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Artifact>> {
-        self.by_name.get(name)
+        self.library.get(name)
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(String::as_str)
+        self.library.iter().map(|artifact| artifact.name.as_str())
     }
 
     pub(crate) fn summaries(&self) -> Vec<ArtifactSummary> {
-        self.by_name.values().map(|artifact| summary(artifact)).collect()
+        self.library.iter().map(|artifact| summary(artifact)).collect()
     }
 }
 

@@ -13,8 +13,7 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vql::{
-    Registry,
-    artifact::{Artifact, Kind, Resources},
+    artifact::{Artifact, Kind, Refers, Resources},
     diagnostic::{Diagnostic, Severity},
 };
 
@@ -30,6 +29,9 @@ pub(crate) struct Compiled {
     pub(crate) sources: Vec<SourceQuery>,
     pub(crate) env: Vec<(String, Value)>,
     pub(crate) limits: Limits,
+    /// What the sources call, see [`FlowRequest::definitions`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) definitions: Vec<String>,
     /// The file name of each source.
     #[serde(skip)]
     files: Vec<String>,
@@ -40,12 +42,14 @@ struct CompiledRecord {
     sources: Vec<SourceQuery>,
     env: Vec<(String, Value)>,
     limits: Limits,
+    #[serde(default)]
+    definitions: Vec<String>,
 }
 
 impl From<CompiledRecord> for Compiled {
-    fn from(CompiledRecord { sources, env, limits }: CompiledRecord) -> Self {
+    fn from(CompiledRecord { sources, env, limits, definitions }: CompiledRecord) -> Self {
         let files = file_names(sources.iter().map(|source| source.name.as_str()));
-        Self { sources, env, limits, files }
+        Self { sources, env, limits, definitions, files }
     }
 }
 
@@ -56,6 +60,7 @@ impl Compiled {
             sources: self.sources.clone(),
             env: self.env.clone(),
             limits: self.limits.clone(),
+            definitions: self.definitions.clone(),
         }))
     }
 
@@ -77,7 +82,7 @@ pub(crate) fn compile(artifacts: &Artifacts, collection: &Collection) -> Result<
     if collection.artifacts.is_empty() {
         return Err(HubError::invalid("the collection names no artifact", "name at least one"));
     }
-    let (mut sources, mut env) = (Vec::new(), Vec::<(String, Value)>::new());
+    let (mut sources, mut env, mut refers) = (Vec::new(), Vec::<(String, Value)>::new(), Refers::default());
     for request in &collection.artifacts {
         let artifact = find(artifacts, &request.name)?;
         if artifact.kind != Kind::Client {
@@ -87,7 +92,8 @@ pub(crate) fn compile(artifacts: &Artifacts, collection: &Collection) -> Result<
             ));
         }
         take_resources(&mut limits, &artifact.resources);
-        let compiled = artifact.compile(&request.parameters).map_err(|error| plain(error.to_string()))?;
+        let compiled =
+            artifact.compile(&request.parameters, artifacts.library()).map_err(|error| plain(error.to_string()))?;
         for (name, value) in &compiled.env {
             let value = json(value);
             match env.iter().find(|(taken, _)| taken == name) {
@@ -101,21 +107,29 @@ pub(crate) fn compile(artifacts: &Artifacts, collection: &Collection) -> Result<
                 None => env.push((name.clone(), value)),
             }
         }
-        let imported = imports(artifacts, artifact)?;
         for source in compiled.sources {
             // The query artifact's query is what was typed.
             let typed = request.parameters.get("Command").filter(|_| artifact.name == Collection::QUERY_ARTIFACT);
             let query = match typed {
                 Some(query) => {
-                    check_query(query, artifacts.endpoint())?;
+                    check_query(query, artifacts)?;
                     query.clone()
                 }
-                None => format!("{imported}{}", source.script),
+                None => source.script,
             };
             if sources.iter().any(|other: &SourceQuery| other.name == source.name) {
                 return Err(plain(format!("{} is named twice", artifact.name)));
             }
-            sources.push(SourceQuery { name: source.name, query, precondition: source.precondition });
+            refers.add_script(&query, artifacts.library());
+            for text in source.precondition.iter() {
+                refers.add_script(text, artifacts.library());
+            }
+            sources.push(SourceQuery {
+                name: source.name,
+                query,
+                precondition: source.precondition,
+                same_scope: source.same_scope,
+            });
         }
     }
     if sources.is_empty() || sources.len() > StreamId::MAX_SOURCES {
@@ -124,10 +138,15 @@ pub(crate) fn compile(artifacts: &Artifacts, collection: &Collection) -> Result<
             format!("expected 1 to {}", StreamId::MAX_SOURCES),
         ));
     }
-    let compiled = Compiled::from(CompiledRecord { sources, env, limits });
+    let called = refers.names().filter_map(|name| artifacts.get(name));
+    let definitions = called.map(|artifact| artifact.to_definition()).collect();
+    let compiled = Compiled::from(CompiledRecord { sources, env, limits, definitions });
     match compiled.frame(FlowId::new(0, 0)) {
         Ok(frame) if frame.len() <= MAX_REQUEST => Ok(compiled),
-        _ => Err(HubError::invalid("the collection is longer than 4 MiB", "shorten its queries or parameters")),
+        _ => Err(HubError::invalid(
+            "the collection is longer than 4 MiB",
+            "shorten its queries or parameters, or call fewer artifacts",
+        )),
     }
 }
 
@@ -138,18 +157,6 @@ fn find<'a>(artifacts: &'a Artifacts, name: &str) -> Result<&'a Arc<Artifact>, H
             .or_else(|| Some("GET /api/artifacts lists them".into())),
         diagnostics: Vec::new(),
     })
-}
-
-/// What the artifacts that this one imports lend it.
-fn imports(artifacts: &Artifacts, artifact: &Artifact) -> Result<String, HubError> {
-    let mut text = String::new();
-    for name in &artifact.imports {
-        if let Some(export) = &find(artifacts, name)?.export {
-            text.push_str(export.trim_end());
-            text.push('\n');
-        }
-    }
-    Ok(text)
 }
 
 /// An artifact's own limits count where the request leaves ours as they are.
@@ -197,15 +204,16 @@ fn check_limits(limits: &Limits) -> Result<(), HubError> {
 
 /// What is wrong with a typed query. One that names what no endpoint knows would end everywhere without an error that shows:
 /// the person who typed it is told, not ten thousand logs.
-fn check_query(query: &str, endpoint: Option<&Registry>) -> Result<(), HubError> {
+fn check_query(query: &str, artifacts: &Artifacts) -> Result<(), HubError> {
     let parsed = vql::syntax::parse(query);
     let mut diagnostics = parsed.diagnostics;
     let mut first = diagnostics.iter().position(Diagnostic::is_error);
     let mut what = "the query cannot be parsed";
-    if let (None, Some(endpoint)) = (first, endpoint) {
+    if let (None, Some(registry)) = (first, artifacts.endpoint()) {
         first = Some(diagnostics.len());
+        let known = vql::names::Known { registry, artifacts: Some(artifacts.library()) };
         what = "endpoints would not understand the query";
-        diagnostics.extend(vql::names::check(&parsed.script, endpoint, ["Command"]));
+        diagnostics.extend(vql::names::check_with(&parsed.script, known, ["Command"]));
     }
     let Some(first) = first.and_then(|first| diagnostics.get(first)) else { return Ok(()) };
     Err(HubError::Invalid {
@@ -237,6 +245,7 @@ mod tests {
     use std::path::PathBuf;
 
     use protocol::collection::ArtifactRequest;
+    use vql::Registry;
 
     use super::*;
     use crate::store::Paths;
@@ -257,6 +266,32 @@ mod tests {
         assert!(diagnostics.iter().any(|d| d.code == "V0203"), "{diagnostics:?}");
         let unchecked = Artifacts::load(&Paths::new("/nowhere".into()));
         assert!(compile(&unchecked, &Collection::of_query("SELECT * FROM rang()")).is_ok());
+    }
+
+    #[test]
+    fn what_is_called_goes_with_the_query() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths::new(directory.path().into());
+        std::fs::create_dir_all(paths.custom_artifacts()).unwrap();
+        for (name, query) in [("A", "Artifact.Custom.B(x=1)"), ("B", "Artifact.Custom.A()"), ("C", "info()")] {
+            let yaml =
+                format!("name: Custom.{name}\nparameters:\n  - name: x\nsources:\n  - query: SELECT x FROM {query}\n");
+            std::fs::write(paths.custom_artifacts().join(format!("{name}.yaml")), yaml).unwrap();
+        }
+        let artifacts = Artifacts::load(&paths).with_endpoint(Some(Arc::new(Registry::core())));
+        let compiled = compile(&artifacts, &Collection::of_query("SELECT * FROM Artifact.Custom.A(x=2)")).unwrap();
+        let names: Vec<String> = compiled.definitions.iter().map(|yaml| Artifact::parse(yaml).unwrap().name).collect();
+        assert_eq!(names, ["Custom.A", "Custom.B"]);
+        let again: Compiled = serde_json::from_str(&serde_json::to_string(&compiled).unwrap()).unwrap();
+        assert_eq!(again, compiled);
+        for (query, part) in [
+            ("SELECT * FROM Artifact.Custom.D()", "there is no artifact `Custom.D` here"),
+            ("SELECT * FROM Artifact.Custom.A(y=2)", "Custom.A has no parameter `y`"),
+        ] {
+            let error = compile(&artifacts, &Collection::of_query(query)).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(compile(&artifacts, &Collection::of_query("SELECT * FROM scope()")).unwrap().definitions.is_empty());
     }
 
     #[test]

@@ -31,10 +31,11 @@ fn start() -> ToAgent {
         sources: vec![SourceQuery {
             name: "Generic.Client.VQL".into(),
             query: "SELECT Pid, Name, Exe FROM pslist() WHERE Exe =~ '/tmp'".into(),
-            precondition: None,
+            ..SourceQuery::default()
         }],
         env: vec![],
         limits: Limits::default(),
+        definitions: vec![],
     })
 }
 

@@ -195,7 +195,7 @@ impl StreamId {
     }
 }
 
-/// A collection compiled for the endpoint: plain VQL that needs no artifact there.
+/// A collection compiled for the endpoint: plain VQL, with the definitions of the artifacts that it calls.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct FlowRequest {
     pub flow_id: FlowId,
@@ -204,9 +204,12 @@ pub struct FlowRequest {
     /// Variables of the scope: the artifact's parameters as JSON values.
     pub env: Vec<(String, serde_json::Value)>,
     pub limits: Limits,
+    /// The artifacts that the queries call, and those that these call: definitions in YAML.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub definitions: Vec<String>,
 }
 
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct SourceQuery {
     /// `Artifact/Source`, or `Artifact` where the source has no name: names the result set.
     pub name: String,
@@ -215,6 +218,9 @@ pub struct SourceQuery {
     /// An expression; the source is skipped when it is not true.
     #[serde(default)]
     pub precondition: Option<String>,
+    /// Runs in the scope that the source before leaves, and with it: it has no precondition of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub same_scope: bool,
 }
 
 /// What a flow cost on the client.

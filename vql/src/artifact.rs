@@ -1,24 +1,35 @@
 //! Artifacts: a YAML definition, checked, and compiled to scripts and variables.
 
-use std::collections::BTreeMap;
+mod read;
+mod refer;
+mod units;
+mod verify;
+
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_saphyr::Spanned;
 
-use crate::diagnostic::{did_you_mean, line_column};
-use crate::syntax;
+pub use refer::{Refers, references};
+pub use units::{Part, Unit, units};
+pub use verify::verify;
+
+use crate::diagnostic::{Diagnostic, did_you_mean, line_column};
 use crate::value::{Dict, Value};
 
 /// Definitions are written by people: larger ones are a mistake.
 pub const MAX_DEFINITION: usize = 4 << 20;
 
 /// A named definition with VQL sources.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Artifact {
     pub name: String,
+    /// Other names by which it is found.
+    pub aliases: Vec<String>,
     pub description: String,
     pub author: String,
+    pub references: Vec<String>,
     pub kind: Kind,
     pub parameters: Vec<Parameter>,
     /// A query whose row, or an expression whose truth, lets the artifact run.
@@ -28,7 +39,13 @@ pub struct Artifact {
     pub export: Option<String>,
     pub imports: Vec<String>,
     pub required_permissions: Vec<String>,
+    pub implied_permissions: Vec<String>,
+    /// As whom it runs; empty: as who asks.
+    pub impersonate: String,
     pub resources: Resources,
+    pub tools: Vec<Tool>,
+    /// How columns are to be shown.
+    pub column_types: Vec<ColumnType>,
     /// What is odd but does no harm: fields that are not known, warnings of the queries.
     pub warnings: Vec<String>,
 }
@@ -60,6 +77,11 @@ impl Kind {
             Kind::Notebook => "NOTEBOOK",
         }
     }
+
+    /// Its sources never end, so that none can wait for the one before.
+    fn is_event(self) -> bool {
+        matches!(self, Kind::ClientEvent | Kind::ServerEvent)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,7 +95,36 @@ pub struct Parameter {
     pub friendly_name: String,
     pub choices: Vec<String>,
     pub validating_regex: String,
+    /// For an `artifactset`: of which kind of artifacts one may choose.
+    pub artifact_type: String,
 }
+
+/// The types that a parameter may have.
+pub const PARAMETER_TYPES: [&str; 23] = [
+    "string",
+    "regex",
+    "regex_array",
+    "bool",
+    "int",
+    "int64",
+    "integer",
+    "float",
+    "timestamp",
+    "hidden",
+    "csv",
+    "yara",
+    "choices",
+    "multichoice",
+    "json",
+    "json_array",
+    "yaml",
+    "upload",
+    "upload_file",
+    "artifactset",
+    "glob",
+    "redacted",
+    "server_metadata",
+];
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Source {
@@ -97,6 +148,34 @@ pub struct Resources {
     pub iops_limit: f64,
     pub max_rows: u64,
     pub max_upload_bytes: u64,
+    /// Seconds.
+    pub max_batch_wait: u64,
+    pub max_batch_rows: u64,
+    pub max_batch_rows_buffer: u64,
+}
+
+/// A file that the artifact needs on the endpoint.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct Tool {
+    pub name: String,
+    pub url: String,
+    pub github_project: String,
+    pub github_asset_regex: String,
+    pub serve_locally: bool,
+    pub expected_hash: String,
+    pub version: String,
+    pub materialize: bool,
+}
+
+/// How a column is to be shown.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct ColumnType {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub description: String,
 }
 
 /// What is wrong with a definition, and where.
@@ -119,6 +198,49 @@ pub enum ParameterError {
     Wrong { artifact: String, name: String, expected: String, value: String },
 }
 
+/// Where definitions are found.
+pub trait ArtifactSource: Send + Sync {
+    /// The definition of this name or alias.
+    fn artifact(&self, name: &str) -> Option<Arc<Artifact>>;
+    /// All names, for hints.
+    fn names(&self) -> Vec<String>;
+}
+
+/// Definitions in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    by_name: BTreeMap<String, Arc<Artifact>>,
+}
+
+impl Library {
+    /// Adds a definition; one of the same name is replaced.
+    pub fn add(&mut self, artifact: Artifact) -> Arc<Artifact> {
+        let artifact = Arc::new(artifact);
+        self.by_name.insert(artifact.name.clone(), artifact.clone());
+        artifact
+    }
+
+    /// All definitions, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Artifact>> {
+        self.by_name.values()
+    }
+
+    pub fn get(&self, name: &str) -> Option<&Arc<Artifact>> {
+        let aliased = || self.by_name.values().find(|artifact| artifact.aliases.iter().any(|alias| alias == name));
+        self.by_name.get(name).or_else(aliased)
+    }
+}
+
+impl ArtifactSource for Library {
+    fn artifact(&self, name: &str) -> Option<Arc<Artifact>> {
+        self.get(name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+}
+
 /// An artifact ready to run.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -133,84 +255,30 @@ pub struct CompiledSource {
     pub name: String,
     pub script: String,
     pub precondition: Option<String>,
+    /// Runs in the scope that the source before leaves, whose exports and variables it sees. It has no precondition of
+    /// its own then.
+    pub same_scope: bool,
 }
 
 impl Artifact {
     /// Reads and checks a definition. The queries are parsed; names in them are not resolved. Unknown fields are
-    /// warned of.
+    /// warned of. The error is the first one; [`verify`] tells all.
     pub fn parse(yaml: &str) -> Result<Artifact, ArtifactError> {
-        if yaml.len() > MAX_DEFINITION {
-            return Err(error_at(1, 1, format!("the definition is larger than {} MiB", MAX_DEFINITION >> 20)));
-        }
-        let raw: RawArtifact = serde_saphyr::from_str(yaml).map_err(yaml_error)?;
-        let name = raw.name.value.trim().to_owned();
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) {
-            let message = format!("`name` is letters, digits, `_` and dots between words, not `{name}`");
-            return Err(spanned_error(&raw.name, message));
-        }
-        let mut warnings = unknown_fields(yaml);
-        let kind = match &raw.kind {
-            None => Kind::Client,
-            Some(kind) => match Kind::ALL.into_iter().find(|k| k.name().eq_ignore_ascii_case(&kind.value)) {
-                Some(kind) => kind,
-                None => {
-                    let known = Kind::ALL.map(Kind::name);
-                    return Err(spanned_error(kind, format!("`type` is one of {}", known.join(", "))));
-                }
-            },
+        let (artifact, problems) = read::read(yaml);
+        let place = |problem: &Diagnostic| line_column(yaml, problem.span.start);
+        let told = |problem: &Diagnostic| match &problem.hint {
+            Some(hint) => format!("{} ({hint})", problem.message),
+            None => problem.message.clone(),
         };
-        let mut parameters: Vec<Parameter> = Vec::new();
-        for parameter in raw.parameters.unwrap_or_default() {
-            let name = &parameter.name;
-            if parameters.iter().any(|p| p.name == name.value) {
-                return Err(spanned_error(name, format!("the parameter `{}` is there twice", name.value)));
-            }
-            parameters.push(Parameter {
-                name: name.value.clone(),
-                default: parameter.default.unwrap_or_default(),
-                kind: parameter.kind.unwrap_or_else(|| "string".into()).to_ascii_lowercase(),
-                description: parameter.description.unwrap_or_default(),
-                friendly_name: parameter.friendly_name.unwrap_or_default(),
-                choices: parameter.choices.unwrap_or_default(),
-                validating_regex: parameter.validating_regex.unwrap_or_default(),
-            });
+        if let Some(error) = problems.iter().find(|p| p.is_error()) {
+            let (line, column) = place(error);
+            return Err(ArtifactError { line: line as u64, column: column as u64, message: told(error) });
         }
-        if let Some(export) = &raw.export {
-            check_query(export, &mut warnings)?;
-        }
-        let mut sources: Vec<Source> = Vec::new();
-        for source in raw.sources.unwrap_or_default() {
-            let mut texts: Vec<&Spanned<String>> = source.query.iter().collect();
-            texts.extend(source.queries.iter().flatten());
-            for text in &texts {
-                check_query(text, &mut warnings)?;
-            }
-            let name = source.name.as_ref().map(|n| n.value.trim().to_owned()).filter(|n| !n.is_empty());
-            if let Some(twice) = source.name.as_ref().filter(|_| sources.iter().any(|s| s.name == name)) {
-                return Err(spanned_error(twice, format!("the source `{}` is there twice", twice.value)));
-            }
-            sources.push(Source {
-                name,
-                description: source.description.unwrap_or_default(),
-                precondition: source.precondition.filter(|p| !p.trim().is_empty()),
-                query: texts.iter().map(|t| t.value.trim_end()).collect::<Vec<_>>().join("\n"),
-                line: texts.first().map_or(1, |t| t.referenced.line()),
-            });
-        }
-        Ok(Artifact {
-            name,
-            description: raw.description.unwrap_or_default(),
-            author: raw.author.unwrap_or_default(),
-            kind,
-            parameters,
-            precondition: raw.precondition.filter(|p| !p.trim().is_empty()),
-            sources,
-            export: raw.export.map(|e| e.value).filter(|e| !e.trim().is_empty()),
-            imports: raw.imports.unwrap_or_default(),
-            required_permissions: raw.required_permissions.unwrap_or_default(),
-            resources: raw.resources.unwrap_or_default(),
-            warnings,
-        })
+        let Some(mut artifact) = artifact else {
+            return Err(ArtifactError { line: 1, column: 1, message: "this is no artifact".into() });
+        };
+        artifact.warnings = problems.iter().map(|p| format!("line {}: {}", place(p).0, told(p))).collect();
+        Ok(artifact)
     }
 
     /// The full name of a source: `Artifact/Source`, or `Artifact`.
@@ -221,14 +289,19 @@ impl Artifact {
         }
     }
 
-    /// The scripts and variables for these parameters, given as text; those not given have their defaults.
-    pub fn compile(&self, parameters: &BTreeMap<String, String>) -> Result<Compiled, ParameterError> {
+    /// The scripts and variables for these parameters, given as text; those not given have their defaults. `known` has
+    /// the artifacts that this one imports.
+    pub fn compile(
+        &self,
+        parameters: &BTreeMap<String, String>,
+        known: &dyn ArtifactSource,
+    ) -> Result<Compiled, CompileError> {
         if let Some(name) = parameters.keys().find(|name| !self.parameters.iter().any(|p| p.name == **name)) {
-            return Err(ParameterError::Unknown {
+            return Err(CompileError::Parameter(ParameterError::Unknown {
                 artifact: self.name.clone(),
                 name: name.clone(),
                 hint: did_you_mean(name, self.parameters.iter().map(|p| p.name.as_str())),
-            });
+            }));
         }
         let env = self
             .parameters
@@ -243,28 +316,132 @@ impl Artifact {
                 })?;
                 Ok((p.name.clone(), value))
             })
-            .collect::<Result<_, _>>()?;
-        let sources = self
-            .sources
-            .iter()
-            .map(|source| CompiledSource {
-                name: self.source_name(source),
-                script: match &self.export {
-                    Some(export) => format!("{}\n{}", export.trim_end(), source.query),
-                    None => source.query.clone(),
-                },
-                precondition: both(self.precondition.as_deref(), source.precondition.as_deref()),
-            })
-            .collect();
+            .collect::<Result<_, ParameterError>>()?;
+        let sources = self.scripts(known, None).map_err(CompileError::Other)?;
         Ok(Compiled { sources, env })
     }
+
+    /// The scripts of all sources, or of the one that is `wanted`; the error says what is not there.
+    pub fn scripts(&self, known: &dyn ArtifactSource, wanted: Option<&str>) -> Result<Vec<CompiledSource>, String> {
+        let mut prelude = String::new();
+        self.collect_exports(known, &mut HashSet::new(), &mut prelude)?;
+        // Sources share a scope unless one may be left out by a precondition of its own, or none ever ends.
+        let serial = !self.kind.is_event() && self.sources.iter().all(|source| source.precondition.is_none());
+        let chosen: Vec<&Source> = self
+            .sources
+            .iter()
+            .filter(|source| wanted.is_none_or(|wanted| source.name.as_deref().unwrap_or_default() == wanted))
+            .collect();
+        if let (Some(wanted), true) = (wanted, chosen.is_empty()) {
+            let names: Vec<&str> = self.sources.iter().filter_map(|s| s.name.as_deref()).collect();
+            let hint = did_you_mean(wanted, names.iter().copied()).unwrap_or_else(|| match names.is_empty() {
+                true => "its sources have no names: leave `source` out".into(),
+                false => format!("it has {}", names.join(", ")),
+            });
+            return Err(format!("{} has no source `{wanted}`: {hint}", self.name));
+        }
+        Ok(chosen
+            .into_iter()
+            .enumerate()
+            .map(|(index, source)| {
+                let same_scope = serial && index > 0;
+                CompiledSource {
+                    name: self.source_name(source),
+                    script: if same_scope { source.query.clone() } else { format!("{prelude}{}", source.query) },
+                    precondition: match same_scope {
+                        true => None,
+                        false => both(self.precondition.as_deref(), source.precondition.as_deref()),
+                    },
+                    same_scope,
+                }
+            })
+            .collect())
+    }
+
+    /// What the artifacts that this one imports lend it, and what it exports itself.
+    fn collect_exports(
+        &self,
+        known: &dyn ArtifactSource,
+        seen: &mut HashSet<String>,
+        text: &mut String,
+    ) -> Result<(), String> {
+        // Imports may go round in a circle; the name also bounds how deep this goes.
+        if !seen.insert(self.name.clone()) {
+            return Ok(());
+        }
+        for name in &self.imports {
+            let Some(imported) = known.artifact(name) else {
+                let names = known.names();
+                let hint = did_you_mean(name, names.iter().map(String::as_str))
+                    .unwrap_or_else(|| "it must be among the definitions too".into());
+                return Err(format!("{} imports `{name}`, which is not there: {hint}", self.name));
+            };
+            imported.collect_exports(known, seen, text)?;
+        }
+        if let Some(export) = &self.export {
+            text.push_str(export.trim_end());
+            text.push('\n');
+        }
+        Ok(())
+    }
+
+    /// What an endpoint needs of the definition, without what is there for people, as a definition that
+    /// [`Artifact::parse`] reads.
+    pub fn to_definition(&self) -> String {
+        let text = |value: &Option<String>| value.as_ref().map(|text| Value::str(text.as_str()));
+        let dict = |fields: Vec<(&str, Option<Value>)>| -> Value {
+            let present = fields.into_iter().filter_map(|(name, value)| Some((Arc::from(name), value?)));
+            Value::dict(present.collect::<Dict>())
+        };
+        let filled = |text: &str| (!text.is_empty()).then(|| Value::str(text));
+        let texts =
+            |list: &[String]| (!list.is_empty()).then(|| Value::array(list.iter().map(|t| Value::str(t.as_str()))));
+        let parameters = self.parameters.iter().map(|p| {
+            dict(vec![
+                ("name", Some(Value::str(p.name.as_str()))),
+                ("type", filled(&p.kind)),
+                ("default", filled(&p.default)),
+                ("choices", texts(&p.choices)),
+            ])
+        });
+        let sources = self.sources.iter().map(|source| {
+            dict(vec![
+                ("name", text(&source.name)),
+                ("precondition", text(&source.precondition)),
+                ("query", Some(Value::str(source.query.as_str()))),
+            ])
+        });
+        dict(vec![
+            ("name", Some(Value::str(self.name.as_str()))),
+            ("aliases", texts(&self.aliases)),
+            ("type", Some(Value::str(self.kind.name()))),
+            ("precondition", text(&self.precondition)),
+            ("export", text(&self.export)),
+            ("imports", texts(&self.imports)),
+            ("parameters", Some(Value::array(parameters))),
+            ("sources", Some(Value::array(sources))),
+        ])
+        .to_json()
+    }
+}
+
+/// Why an artifact cannot be compiled.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CompileError {
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// An import that is not there.
+    #[error("{0}")]
+    Other(String),
 }
 
 /// A precondition that holds when both do. Each is a query; one that is not stands alone.
 fn both(outer: Option<&str>, inner: Option<&str>) -> Option<String> {
     match (outer, inner) {
         (Some(outer), Some(inner)) => {
-            Some(format!("SELECT * FROM if(condition={{ {} }}, then={{ {} }})", outer.trim(), inner.trim()))
+            // A line feed ends a comment that may stand last.
+            let (outer, inner) = (outer.trim(), inner.trim());
+            Some(format!("SELECT * FROM if(condition={{ {outer}\n }}, then={{ {inner}\n }})"))
         }
         (one, other) => one.or(other).map(str::to_owned),
     }
@@ -315,135 +492,6 @@ impl Parameter {
     }
 }
 
-#[derive(Deserialize)]
-struct RawArtifact {
-    name: Spanned<String>,
-    description: Option<String>,
-    author: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<Spanned<String>>,
-    parameters: Option<Vec<RawParameter>>,
-    precondition: Option<String>,
-    sources: Option<Vec<RawSource>>,
-    export: Option<Spanned<String>>,
-    imports: Option<Vec<String>>,
-    required_permissions: Option<Vec<String>>,
-    resources: Option<Resources>,
-}
-
-#[derive(Deserialize)]
-struct RawParameter {
-    name: Spanned<String>,
-    default: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    description: Option<String>,
-    friendly_name: Option<String>,
-    choices: Option<Vec<String>>,
-    validating_regex: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RawSource {
-    name: Option<Spanned<String>>,
-    description: Option<String>,
-    precondition: Option<String>,
-    query: Option<Spanned<String>>,
-    queries: Option<Vec<Spanned<String>>>,
-}
-
-const FIELDS: [&str; 20] = [
-    "name",
-    "aliases",
-    "description",
-    "author",
-    "reference",
-    "references",
-    "required_permissions",
-    "implied_permissions",
-    "impersonate",
-    "resources",
-    "tools",
-    "precondition",
-    "parameters",
-    "type",
-    "sources",
-    "imports",
-    "export",
-    "reports",
-    "column_types",
-    "notebook",
-];
-const PARAMETER_FIELDS: [&str; 9] = [
-    "name",
-    "default",
-    "description",
-    "type",
-    "choices",
-    "friendly_name",
-    "validating_regex",
-    "artifact_type",
-    "sources",
-];
-const SOURCE_FIELDS: [&str; 6] = ["name", "description", "precondition", "query", "queries", "notebook"];
-
-fn unknown_fields(yaml: &str) -> Vec<String> {
-    let mut warnings = Vec::new();
-    // Read once more without types: what is read into types has lost what it does not know.
-    let Ok(Value::Dict(all)) = serde_saphyr::from_str::<Value>(yaml) else { return warnings };
-    let mut check = |dict: &Dict, known: &[&str], whose: &str| {
-        for key in dict.keys().filter(|k| !known.contains(&&***k)) {
-            let hint = did_you_mean(key, known.iter().copied()).map(|h| format!(": {h}")).unwrap_or_default();
-            warnings.push(format!("{whose} has an unknown field `{key}`{hint}"));
-        }
-    };
-    check(&all, &FIELDS, "the artifact");
-    for (field, known, whose) in
-        [("parameters", &PARAMETER_FIELDS[..], "a parameter"), ("sources", &SOURCE_FIELDS[..], "a source")]
-    {
-        for item in all.get(field).and_then(Value::as_array).unwrap_or_default() {
-            if let Some(dict) = item.as_dict() {
-                check(dict, known, whose);
-            }
-        }
-    }
-    warnings
-}
-
-fn check_query(query: &Spanned<String>, warnings: &mut Vec<String>) -> Result<(), ArtifactError> {
-    let parsed = syntax::parse(&query.value);
-    let place = |offset: u32| {
-        let (line, column) = line_column(&query.value, offset);
-        (query.referenced.line() + line as u64 - 1, column as u64)
-    };
-    for problem in parsed.diagnostics.iter().chain(&syntax::lint(&parsed.script)) {
-        let (line, column) = place(problem.span.start);
-        let hint = problem.hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
-        let message = format!("{}{hint}", problem.message);
-        if problem.is_error() {
-            return Err(error_at(line, column, message));
-        }
-        warnings.push(format!("line {line}: {message}"));
-    }
-    Ok(())
-}
-
-fn error_at(line: u64, column: u64, message: String) -> ArtifactError {
-    ArtifactError { line, column, message }
-}
-
-fn spanned_error<T>(at: &Spanned<T>, message: String) -> ArtifactError {
-    error_at(at.referenced.line(), at.referenced.column(), message)
-}
-
-fn yaml_error(error: serde_saphyr::Error) -> ArtifactError {
-    let (line, column) = error.location().map_or((1, 1), |l| (l.line(), l.column()));
-    let text = error.to_string();
-    // The first line says it; the rest draws it.
-    let message = text.lines().next().unwrap_or("not YAML").trim_start_matches("error: ").to_owned();
-    error_at(line, column, message)
-}
-
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -492,15 +540,16 @@ colour: red
     #[test]
     fn a_definition_becomes_scripts_and_variables() {
         let artifact = Artifact::parse(DEFINITION).unwrap();
-        assert_eq!(artifact.warnings, ["the artifact has an unknown field `colour`"]);
-        let compiled = artifact.compile(&parameters([("Depth", "0x10"), ("Since", "2021-10-01")])).unwrap();
+        assert_eq!(artifact.warnings, ["line 27: the artifact has no field `colour`"]);
+        let compiled =
+            artifact.compile(&parameters([("Depth", "0x10"), ("Since", "2021-10-01")]), &Library::default()).unwrap();
         let env: Vec<String> = compiled.env.iter().map(|(name, value)| format!("{name}={}", value.to_json())).collect();
         assert_eq!(env, ["Deep=true", "Depth=16", r#"Table=[{"A":"1","B":"x,\"y"}]"#, "Since=1633046400"]);
         let names: Vec<&str> = compiled.sources.iter().map(|s| &*s.name).collect();
         assert_eq!(names, ["Custom.Test/One", "Custom.Test/Two"]);
         assert_eq!(compiled.sources[1].script, "LET X = 1\nSELECT X FROM scope()");
         let precondition = compiled.sources[1].precondition.as_deref().unwrap();
-        assert!(syntax::parse(precondition).diagnostics.is_empty(), "{precondition}");
+        assert!(crate::syntax::parse(precondition).diagnostics.is_empty(), "{precondition}");
         assert_eq!(artifact.sources[0].line, 21);
     }
 
@@ -514,7 +563,7 @@ colour: red
             ("Table", "A\n\"", "a quote is not closed"),
             ("Since", "soon", "must be a time"),
         ] {
-            let error = artifact.compile(&parameters([(name, value)])).unwrap_err().to_string();
+            let error = artifact.compile(&parameters([(name, value)]), &Library::default()).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         }
     }
@@ -523,8 +572,8 @@ colour: red
     fn mistakes_have_a_place() {
         for (yaml, line, part) in [
             ("description: x\n", 1, "name"),
-            ("name: a b\n", 1, "`name` is letters"),
-            ("name: A\ntype: CLEINT\n", 2, "`type` is one of CLIENT"),
+            ("name: a b\n", 1, "a `name` is letters"),
+            ("name: A\ntype: CLEINT\n", 2, "no type of an artifact (did you mean `CLIENT`?)"),
             ("name: A\nsources:\n  - query: |\n      SELECT 1\n      FROM\n", 5, ""),
             ("name: A\nparameters:\n  - name: X\n  - name: X\n", 4, "twice"),
             ("name: [A\n", 0, ""),

@@ -1,10 +1,14 @@
 //! What is wrong with a text, where, and what to do about it: one type for the terminal, the editor and the log.
 
+mod codes;
+
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::syntax::ast::Span;
+
+pub use codes::{CODES, Code, code};
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Severity {
@@ -85,6 +89,21 @@ pub fn line_column(text: &str, offset: u32) -> (usize, usize) {
     let before = &text[..at];
     let start = before.rfind('\n').map_or(0, |i| i + 1);
     (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+}
+
+/// A message of a running query with its place: line, column and the text it is about.
+pub fn placed(text: &str, span: Span, message: &str) -> String {
+    const LONGEST: usize = 60;
+    let (line, column) = line_column(text, span.start);
+    let start = floor_boundary(text, span.start as usize);
+    let end = floor_boundary(text, span.end as usize).max(start);
+    let about = text[start..end].lines().next().unwrap_or_default().trim_end();
+    let shown: String = about.chars().take(LONGEST).collect();
+    let more = if shown.len() < about.len() || about.len() < text[start..end].trim_end().len() { " …" } else { "" };
+    match shown.is_empty() {
+        true => format!("{message} (line {line}, column {column})"),
+        false => format!("{message} (line {line}, column {column}: {shown}{more})"),
+    }
 }
 
 /// How to draw diagnostics.
@@ -247,39 +266,6 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
-
-/// What each code stands for, for the documentation.
-pub const CODES: &[(&str, &str)] = &[
-    ("V0001", "something else is expected here"),
-    ("V0002", "something is missing"),
-    ("V0003", "a bracket is not closed, or closes nothing"),
-    ("V0004", "a string does not end"),
-    ("V0005", "a comment does not end"),
-    ("V0006", "a name in backticks does not end or is empty"),
-    ("V0007", "a character has no meaning here"),
-    ("V0008", "not a number"),
-    ("V0009", "the text is too long"),
-    ("V0010", "nested too deeply"),
-    ("V0011", "an argument without a name"),
-    ("V0012", "a comma is missing or too many"),
-    ("V0013", "VQL does not have this clause or operator of other languages"),
-    ("V0014", "an operator needs parentheses"),
-    ("V0015", "not an operator of VQL"),
-    ("V0016", "clauses repeat or stand in the wrong order"),
-    ("V0017", "a SELECT without FROM"),
-    ("V0018", "a keyword or a text where a name should stand"),
-    ("V0020", "no statement begins so"),
-    ("V0021", "a query stands where it cannot, or lacks its braces"),
-    ("V0022", "a semicolon"),
-    ("V0101", "warning: AND beside OR without parentheses"),
-    ("V0102", "warning: an octal number"),
-    ("V0103", "warning: `[x]` is no array"),
-    ("V0104", "warning: a LET is never used"),
-    ("V0105", "warning: a negative number is false"),
-    ("V0106", "warning: a LET with parameters is computed now"),
-    ("V0107", "warning: an argument is given twice"),
-    ("V0108", "warning: a backslash in quotes is lost"),
-];
 
 #[cfg(test)]
 mod tests {

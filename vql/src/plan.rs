@@ -419,12 +419,15 @@ pub(crate) fn check<'n>(
     has_spread: bool,
     callee: &str,
 ) -> Option<String> {
-    let wrong = names.clone().find_map(|name| unexpected(signature, name, callee));
-    wrong.or_else(|| missing(signature, names, has_spread, callee))
+    if let Some((wrong, hint)) = names.clone().find_map(|name| unexpected(signature, name, callee)) {
+        return Some(format!("{wrong}: {hint}"));
+    }
+    let arg = missing(signature, names, has_spread)?;
+    Some(format!("{callee}: the argument `{}` is required: {}", arg.name, arg.doc))
 }
 
-/// Why a call does not take an argument of this name.
-pub(crate) fn unexpected(signature: &Signature, name: &str, callee: &str) -> Option<String> {
+/// Why a call does not take an argument of this name, and what it takes.
+pub(crate) fn unexpected(signature: &Signature, name: &str, callee: &str) -> Option<(String, String)> {
     if signature.open || name == SPREAD || signature.arg(name).is_some() {
         return None;
     }
@@ -434,7 +437,7 @@ pub(crate) fn unexpected(signature: &Signature, name: &str, callee: &str) -> Opt
     } else {
         crate::eval::suggest(name, known.iter().copied()).unwrap_or_else(|| format!("it takes {}", known.join(", ")))
     };
-    Some(format!("{callee}: unexpected argument `{name}`: {takes}"))
+    Some((format!("{callee}: unexpected argument `{name}`"), takes))
 }
 
 /// The first required argument that is not among the names.
@@ -442,11 +445,9 @@ pub(crate) fn missing<'n>(
     signature: &Signature,
     names: impl Iterator<Item = &'n str> + Clone,
     has_spread: bool,
-    callee: &str,
-) -> Option<String> {
+) -> Option<&'static crate::plugin::ArgSpec> {
     let absent = |arg: &&crate::plugin::ArgSpec| arg.required && !names.clone().any(|n| n == arg.name);
-    let arg = signature.args.iter().filter(|_| !has_spread).find(absent)?;
-    Some(format!("{callee}: the argument `{}` is required: {}", arg.name, arg.doc))
+    signature.args.iter().filter(|_| !has_spread).find(absent)
 }
 
 /// A column without an alias is named by its expression; backticks around a plain name are no part of the name.

@@ -73,6 +73,11 @@ impl<'a> Context<'a> {
         Context { cancel, ..self }
     }
 
+    /// The outermost scope of an artifact that is called from here: no variable of this one is seen there.
+    pub(crate) fn of_artifact<'b>(&'b self, shared: &'b Arc<Shared>, aggregates: &'b Aggregates) -> Context<'b> {
+        Context { depth: self.depth, cancel: self.cancel, ..Context::root(shared, aggregates) }
+    }
+
     /// This scope with the columns of `row` over it.
     pub fn with_row<'b>(&'b self, row: &'b dyn RowView) -> Context<'b> {
         self.child(Frame::Row(row))
@@ -418,33 +423,15 @@ impl<'a> Context<'a> {
 
     /// Logs an error. The same message is logged once in an execution, however many rows meet it.
     pub fn error(&self, message: impl Into<String>) {
-        self.once(Level::Error, None, message.into());
+        self.shared.once(Level::Error, None, message.into());
     }
 
     pub(crate) fn error_at(&self, span: Span, message: String) {
-        self.once(Level::Error, Some(span), message);
+        self.shared.once(Level::Error, Some(span), message);
     }
 
     pub(crate) fn warn_at(&self, span: Span, message: String) {
-        self.once(Level::Warn, Some(span), message);
-    }
-
-    fn once(&self, level: Level, span: Option<Span>, message: String) {
-        let mut hasher = DefaultHasher::new();
-        (&message, span).hash(&mut hasher);
-        let mut logged = self.shared.logged.lock();
-        if logged.len() >= MAX_REMEMBERED || !logged.insert(hasher.finish()) {
-            return;
-        }
-        let last = logged.len() == MAX_REMEMBERED;
-        drop(logged);
-        self.shared.log.log(LogRecord { level, message, span });
-        if last {
-            self.log(
-                Level::Error,
-                format!("{MAX_REMEMBERED} different problems are enough: further ones are not logged"),
-            );
-        }
+        self.shared.once(Level::Warn, Some(span), message);
     }
 }
 
@@ -499,14 +486,62 @@ pub(crate) struct Shared {
     pub store: Arc<Store>,
     pub extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    pub regexes: crate::eval::RegexCache,
-    pub lambdas: crate::eval::LambdaCache,
+    pub regexes: Arc<crate::eval::RegexCache>,
+    pub lambdas: Arc<crate::eval::LambdaCache>,
+    /// The artifacts that `Artifact.A.B()` finds.
+    pub artifacts: Option<Arc<dyn crate::artifact::ArtifactSource>>,
+    /// Those that were called already, read and parsed.
+    pub prepared: Arc<crate::eval::PreparedCache>,
+    /// How many artifacts called one another on the way here.
+    pub artifact_depth: u32,
     pub logged: Mutex<HashSet<u64>>,
     pub done: Mutex<HashMap<Arc<str>, Instant>>,
     /// What plugins keep for as long as the execution lives, by type and place.
     pub states: Mutex<HashMap<(TypeId, usize), Arc<dyn Any + Send + Sync>>>,
     /// Stops what runs beside the script.
     pub background: CancelToken,
+}
+
+impl Shared {
+    /// What an artifact that is called gets: everything but the variables and the states, and a log of its own.
+    pub(crate) fn for_artifact(&self, cancel: &CancelToken, log: Arc<dyn LogSink>) -> Shared {
+        Shared {
+            registry: self.registry.clone(),
+            globals: RwLock::default(),
+            log,
+            cancel: cancel.clone(),
+            budget: self.budget.clone(),
+            store: self.store.clone(),
+            extensions: self.extensions.clone(),
+            clock: self.clock.clone(),
+            regexes: self.regexes.clone(),
+            lambdas: self.lambdas.clone(),
+            artifacts: self.artifacts.clone(),
+            prepared: self.prepared.clone(),
+            artifact_depth: self.artifact_depth + 1,
+            logged: Mutex::default(),
+            done: Mutex::default(),
+            states: Mutex::default(),
+            background: cancel.child(),
+        }
+    }
+
+    /// Logs a line unless it was logged before.
+    pub(crate) fn once(&self, level: Level, span: Option<Span>, message: String) {
+        let mut hasher = DefaultHasher::new();
+        (&message, span).hash(&mut hasher);
+        let mut logged = self.logged.lock();
+        if logged.len() >= MAX_REMEMBERED || !logged.insert(hasher.finish()) {
+            return;
+        }
+        let last = logged.len() == MAX_REMEMBERED;
+        drop(logged);
+        self.log.log(LogRecord { level, message, span });
+        if last {
+            let message = format!("{MAX_REMEMBERED} different problems are enough: further ones are not logged");
+            self.log.log(LogRecord { level: Level::Error, message, span: None });
+        }
+    }
 }
 
 /// The states of the aggregates of one SELECT, or of one of its groups, by place in the query.

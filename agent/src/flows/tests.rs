@@ -42,9 +42,10 @@ fn stub(run: impl Fn(&FlowRun) -> Result<(), String> + Send + Sync + 'static) ->
 fn request(n: u64) -> FlowRequest {
     FlowRequest {
         flow_id: FlowId::of_hunt(HuntId(n)),
-        sources: vec![SourceQuery { name: "Test".into(), query: String::new(), precondition: None }],
+        sources: vec![SourceQuery { name: "Test".into(), query: String::new(), ..SourceQuery::default() }],
         env: Vec::new(),
         limits: Limits::default(),
+        definitions: Vec::new(),
     }
 }
 
@@ -565,6 +566,7 @@ async fn collect(sources: &[(&str, Option<&str>)], env: &[(&str, serde_json::Val
         name: format!("Test/{n}"),
         query: (*query).to_owned(),
         precondition: precondition.map(str::to_owned),
+        same_scope: false,
     };
     flows.start(FlowRequest {
         sources: sources.iter().enumerate().map(source).collect(),
@@ -610,7 +612,7 @@ async fn vql_answers_flows() {
 async fn a_query_without_rows_keeps_to_its_share_and_its_time() {
     let query = "SELECT _value FROM range(end=1000000000000) WHERE _value < 0";
     let (flows, _announced) = Flows::open(in_memory(), crate::registry()).unwrap();
-    let sources = vec![SourceQuery { name: "Busy".into(), query: query.into(), precondition: None }];
+    let sources = vec![SourceQuery { name: "Busy".into(), query: query.into(), ..SourceQuery::default() }];
     let limits = Limits { timeout_s: 1, cpu_percent: Some(10), ..Limits::default() };
     flows.start(FlowRequest { sources, limits, ..request(1) });
     let mut hub = Hub::default();

@@ -1,13 +1,17 @@
 //! Flows answered by VQL.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::sync::Arc;
 
-use protocol::collection::{FlowRequest, SourceQuery, StreamId};
-use vql::{Execution, Level, LogRecord, Registry, Row, Value, diagnostic::render};
+use protocol::collection::{FlowRequest, StreamId};
+use vql::{
+    Execution, Level, LogRecord, Registry, Row, Value,
+    artifact::{Artifact, CompiledSource, Library, units},
+    diagnostic::{placed, render},
+};
 
 use super::{FlowRun, Runner, throttle::Share};
 
-/// Runs the sources of a request one after the other, each in a scope of its own.
+/// Runs the sources of a request one after the other, each in a scope of its own unless the request says otherwise.
 #[derive(Debug)]
 pub struct VqlRunner {
     registry: Arc<Registry>,
@@ -18,18 +22,16 @@ impl VqlRunner {
         Self { registry }
     }
 
-    fn execution(&self, request: &FlowRequest, run: &FlowRun, text: &str) -> Execution {
+    fn execution(&self, request: &FlowRequest, run: &FlowRun, library: &Arc<Library>, text: &str) -> Execution {
         let log = run.clone();
         let text: Arc<str> = text.into();
         let mut execution = Execution::new(self.registry.clone())
+            .artifacts(library.clone())
             .cancel(run.cancel_token().clone())
             .budget(Share(run.throttle().clone()))
             .extension(Arc::new(run.clone()))
             .log(move |record: LogRecord| match record.span {
-                Some(span) => {
-                    let (line, column) = vql::diagnostic::line_column(&text, span.start);
-                    log.log(record.level, &format!("{} (line {line}, column {column})", record.message));
-                }
+                Some(span) => log.log(record.level, &placed(&text, span, &record.message)),
                 None => log.log(record.level, &record.message),
             });
         for (name, value) in &request.env {
@@ -39,24 +41,22 @@ impl VqlRunner {
         }
         execution
     }
+}
 
-    /// Whether the source is to run here.
-    fn applies(&self, request: &FlowRequest, source: &SourceQuery, run: &FlowRun) -> Result<bool, String> {
-        let Some(text) = source.precondition.as_deref().filter(|text| !text.trim().is_empty()) else { return Ok(true) };
-        // Artifacts state preconditions as queries; a row means yes. Everything else is an expression.
-        let parsed = vql::syntax::parse(text);
-        if parsed.diagnostics.is_empty() {
-            let mut yes = false;
-            let _ = self.execution(request, run, text).run(&parsed.script, &mut |_, _| {
-                yes = true;
-                ControlFlow::Break(())
-            });
-            return Ok(yes);
+/// The artifacts that came with a request. What cannot be read is said in the flow's log; a call of it gives no rows.
+fn library(request: &FlowRequest, run: &FlowRun) -> Arc<Library> {
+    let mut library = Library::default();
+    for definition in &request.definitions {
+        match Artifact::parse(definition) {
+            Ok(artifact) => {
+                library.add(artifact);
+            }
+            Err(error) => {
+                run.log(Level::Error, &format!("an artifact that came with the query cannot be read: {error}"))
+            }
         }
-        let expression = vql::syntax::parse_expression(text)
-            .map_err(|problems| render(&format!("the precondition of {}", source.name), text, &problems))?;
-        Ok(self.execution(request, run, text).eval_expression(&expression).truth())
     }
+    Arc::new(library)
 }
 
 impl Runner for VqlRunner {
@@ -71,35 +71,54 @@ impl Runner for VqlRunner {
             .map(|signature| signature.name)
             .collect();
         let texts = request.sources.iter().map(|source| source.query.as_str());
+        let texts = texts.chain(request.definitions.iter().map(String::as_str));
         let parameters = request.env.iter().filter_map(|(_, value)| value.as_str());
         texts.chain(parameters).any(|text| words(text).any(|word| changing.contains(&word)))
     }
 
     fn run(&self, request: &FlowRequest, run: &FlowRun) -> Result<(), String> {
+        let sources: Vec<CompiledSource> = request
+            .sources
+            .iter()
+            .map(|source| CompiledSource {
+                name: source.name.clone(),
+                script: source.query.clone(),
+                precondition: source.precondition.clone().filter(|text| !text.trim().is_empty()),
+                same_scope: source.same_scope,
+            })
+            .collect();
         // All texts are read before the first runs: a flow with a mistake in it does nothing at all.
-        let mut scripts = Vec::with_capacity(request.sources.len());
-        for source in &request.sources {
-            let parsed = vql::syntax::parse(&source.query);
-            if !parsed.diagnostics.is_empty() {
-                return Err(render(&source.name, &source.query, &parsed.diagnostics));
-            }
-            scripts.push(parsed.script);
-        }
-        for (index, (source, script)) in request.sources.iter().zip(&scripts).enumerate() {
+        let units =
+            units(&sources).map_err(|(index, text, problems)| render(&sources[index].name, &text, &problems))?;
+        let library = library(request, run);
+        for unit in &units {
             if run.cancel_token().is_cancelled() {
                 break;
             }
-            if !self.applies(request, source, run)? {
-                run.log(Level::Info, &format!("{} is skipped: its precondition is not met", source.name));
-                continue;
+            if let Some(precondition) = &unit.precondition {
+                let applies = self.execution(request, run, &library, precondition).holds(precondition);
+                let first = unit.parts.first().map_or("", |part| &sources[part.source].name);
+                if !applies.map_err(|error| format!("the precondition of {first}: {error}"))? {
+                    for part in &unit.parts {
+                        let name = &sources[part.source].name;
+                        run.log(Level::Info, &format!("{name} is skipped: its precondition is not met"));
+                    }
+                    continue;
+                }
             }
-            let stream = StreamId(index as u16);
-            let mut json = Vec::new();
-            let _ = self.execution(request, run, &source.query).run(script, &mut |_, row: Row| {
-                json.clear();
-                row.write_json(&mut json);
-                run.row(stream, &json)
-            });
+            let execution = self.execution(request, run, &library, &unit.text);
+            for part in &unit.parts {
+                let stream = StreamId(part.source as u16);
+                let mut json = Vec::new();
+                let _ = execution.run(&part.script, &mut |_, row: Row| {
+                    json.clear();
+                    row.write_json(&mut json);
+                    run.row(stream, &json)
+                });
+                if run.cancel_token().is_cancelled() {
+                    break;
+                }
+            }
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! breaks. So the first row leaves before the second is computed, LIMIT stops the plugins, and a SELECT's scope
 //! lives on the stack.
 
+mod artifact;
 mod cache;
 mod expr;
 mod group;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parking_lot::{Mutex, RwLock};
 
+pub(crate) use artifact::{PreparedCache, RESERVED};
 pub(crate) use cache::{LambdaCache, RegexCache, compile_regex};
 pub(crate) use expr::{LambdaValue, Pattern};
 pub(crate) use held::{Held, Store, value_size};
@@ -36,6 +38,7 @@ pub use query::StoredQuery;
 pub(crate) use query::{materialize, rows_of};
 pub(crate) use select::{Layout, Place, SelectRow};
 
+use crate::artifact::ArtifactSource;
 use crate::plan;
 use crate::plugin::{Flow, Registry};
 use crate::row::{Row, RowView};
@@ -126,8 +129,11 @@ impl Execution {
                 store: Arc::default(),
                 extensions: HashMap::new(),
                 clock: Arc::new(Timestamp::now),
-                regexes: RegexCache::default(),
-                lambdas: LambdaCache::default(),
+                regexes: Arc::default(),
+                lambdas: Arc::default(),
+                artifacts: None,
+                prepared: Arc::default(),
+                artifact_depth: 0,
                 logged: Mutex::new(HashSet::new()),
                 done: Mutex::default(),
                 states: Mutex::default(),
@@ -204,6 +210,12 @@ impl Execution {
         })
     }
 
+    /// The artifacts that the script can call as `Artifact.A.B()`.
+    #[must_use]
+    pub fn artifacts(self, artifacts: Arc<dyn ArtifactSource>) -> Execution {
+        self.change(|shared| shared.artifacts = Some(artifacts))
+    }
+
     /// The clock that `now()` reads.
     #[must_use]
     pub fn clock(self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Execution {
@@ -239,7 +251,7 @@ impl Execution {
                 return ControlFlow::Break(());
             }
             let zone = self.output_zone();
-            self.run_statement(cancel, statement, &mut |row| {
+            run_statement(&self.root().until(cancel), statement, &mut |row| {
                 let row = row.take_row();
                 emit(index, if let Some(zone) = &zone { row.map(|value| in_zone(value, zone)) } else { row })
             })?;
@@ -254,46 +266,17 @@ impl Execution {
         Some(crate::builtin::time::zone(&cx, "TZ"))
     }
 
-    fn run_statement(
-        &self,
-        cancel: &CancelToken,
-        statement: &ast::Statement,
-        emit: &mut dyn FnMut(&dyn RowView) -> Flow,
-    ) -> Flow {
-        let cx = self.root().until(cancel);
-        let compiler = self.compiler();
-        match statement {
-            ast::Statement::Select(select) => select::run(&cx, &compiler.select(select), emit),
-            ast::Statement::Let(definition) => {
-                let name = definition.name.name.clone();
-                if self.shared.registry.function(&name).is_some() {
-                    let message = format!("LET {name} hides the function {name}(); a call still finds the function");
-                    cx.warn_at(definition.name.span, message);
-                }
-                let plan = compiler.definition(definition);
-                let materialize = definition.materialize && definition.params.is_none();
-                if definition.materialize && !materialize {
-                    let message = format!("LET {name}(…) <= … cannot be computed before its call: `=` is meant");
-                    cx.warn_at(definition.span, message);
-                }
-                let binding = if materialize {
-                    Binding::Value(query::keep(&cx, definition.span, plan.value(&cx)))
-                } else {
-                    Binding::Let(plan)
-                };
-                // Rows that were cut short are not what the name stands for.
-                cx.unless_cancelled()?;
-                self.shared.globals.write().insert(name, binding);
-                ControlFlow::Continue(())
-            }
-        }
-    }
-
     /// The value of one expression.
     pub fn eval_expression(&self, expr: &ast::Expr) -> Value {
         let cx = self.root();
         let plan = self.compiler().expr(expr);
         cx.materialize(plan.eval(&cx))
+    }
+
+    /// Whether a precondition holds: a query that gives a row, or an expression that is true. The error says why it
+    /// cannot be read.
+    pub fn holds(&self, precondition: &str) -> Result<bool, String> {
+        artifact::holds(&self.root(), precondition)
     }
 
     /// Writes a line to the execution's log.
@@ -307,6 +290,40 @@ impl Execution {
 
     fn compiler(&self) -> plan::Compiler<'_> {
         plan::Compiler::new(&self.shared.registry)
+    }
+}
+
+/// Runs a statement in the outermost scope of a script.
+pub(crate) fn run_statement(
+    cx: &Context<'_>,
+    statement: &ast::Statement,
+    emit: &mut dyn FnMut(&dyn RowView) -> Flow,
+) -> Flow {
+    let compiler = plan::Compiler::new(cx.registry());
+    match statement {
+        ast::Statement::Select(select) => select::run(cx, &compiler.select(select), emit),
+        ast::Statement::Let(definition) => {
+            let name = definition.name.name.clone();
+            if cx.registry().function(&name).is_some() {
+                let message = format!("LET {name} hides the function {name}(); a call still finds the function");
+                cx.warn_at(definition.name.span, message);
+            }
+            let plan = compiler.definition(definition);
+            let materialize = definition.materialize && definition.params.is_none();
+            if definition.materialize && !materialize {
+                let message = format!("LET {name}(…) <= … cannot be computed before its call: `=` is meant");
+                cx.warn_at(definition.span, message);
+            }
+            let binding = if materialize {
+                Binding::Value(query::keep(cx, definition.span, plan.value(cx)))
+            } else {
+                Binding::Let(plan)
+            };
+            // Rows that were cut short are not what the name stands for.
+            cx.unless_cancelled()?;
+            cx.shared.globals.write().insert(name, binding);
+            ControlFlow::Continue(())
+        }
     }
 }
 

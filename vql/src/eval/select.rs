@@ -356,6 +356,9 @@ pub(super) fn source(cx: &Context<'_>, from: &Source, emit: &mut EmitView<'_>) -
         let at = (&*from.name, from.span);
         return args.pass(cx, plugin.signature(), at, |args| plugin.run_views(cx, args, emit)).unwrap_or(CONTINUE);
     }
+    if from.plugin.is_none() && from.args.is_some() && super::artifact::is_call(&from.path) {
+        return super::artifact::call(cx, from, emit);
+    }
     if let Some(first) = from.path.first()
         && let Some(found) = cx.binding(first)
     {
@@ -378,6 +381,9 @@ pub(super) fn source(cx: &Context<'_>, from: &Source, emit: &mut EmitView<'_>) -
         let none = crate::plan::Args::none(plugin.signature(), &from.name);
         let at = (&*from.name, from.span);
         return none.pass(cx, plugin.signature(), at, |args| plugin.run_views(cx, args, emit)).unwrap_or(CONTINUE);
+    }
+    if super::artifact::is_call(&from.path) {
+        return super::artifact::call(cx, from, emit);
     }
     let visible = cx.visible_names();
     let known = cx.registry().plugin_names().map(|n| -> &str { n }).chain(visible.iter().map(|n| &**n));

@@ -9,6 +9,7 @@ pub mod highlight;
 pub(crate) mod lexer;
 pub mod lint;
 mod parser;
+pub mod visit;
 
 pub use format::{canonical, canonical_select, reformat};
 pub use highlight::{Class, highlight};
