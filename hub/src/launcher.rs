@@ -261,9 +261,9 @@ mod tests {
         else {
             panic!("it names a plugin and an argument that are not there")
         };
-        assert_eq!(message, "endpoints would not understand the query: there is no plugin `rang` here");
-        assert_eq!(hint.as_deref(), Some("did you mean `range`?"));
-        assert!(diagnostics.iter().any(|d| d.code == "V0203"), "{diagnostics:?}");
+        assert_eq!(message, "endpoints would not understand the query: format: unexpected argument `fmt`");
+        assert_eq!(hint.as_deref(), Some("did you mean `format`?"));
+        assert!(diagnostics.iter().any(|d| d.code == "V0201"), "{diagnostics:?}");
         let unchecked = Artifacts::load(&Paths::new("/nowhere".into()));
         assert!(compile(&unchecked, &Collection::of_query("SELECT * FROM rang()")).is_ok());
     }

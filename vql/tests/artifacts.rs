@@ -166,9 +166,7 @@ fn artifacts_are_called_like_plugins() {
     for (text, expected, logged) in [
         (
             "SELECT D, Fast, Names, Any, _Source FROM Artifact.Custom.Called(source='One', Fast='Y', Any=(1, 2))",
-            vec![format!(
-                r#"{{"D":6,"Fast":true,"Names":[{{"A":"1","B":"2"}}],"Any":[1,2],"_Source":"{called}/One"}}"#
-            )],
+            vec![format!(r#"{{"D":6,"Fast":true,"Names":[{{"A":1,"B":2}}],"Any":[1,2],"_Source":"{called}/One"}}"#)],
             None,
         ),
         // Sources share a scope; nothing is seen of the caller's.
