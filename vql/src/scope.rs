@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
+use crate::eval::explain::{Node, Profile};
 use crate::eval::{Lambda, Layout, Place, SelectRow, Store, StoredQuery};
 use crate::plan::{self, Symbol};
 use crate::plugin::{EmitView, Flow, Registry};
@@ -50,6 +51,8 @@ enum Frame<'a> {
     /// The columns of a SELECT, over the row of its source.
     Selected(&'a SelectRow<'a>),
     Vars(&'a [(Arc<str>, Value)]),
+    /// Around a SELECT that is explained; None around one that is not, under one that is.
+    Profile(Option<&'a Arc<Node>>),
     Plain,
 }
 
@@ -58,7 +61,7 @@ impl<'a> Frame<'a> {
         match self {
             Frame::Row(row) | Frame::Source(_, row) => Some(row),
             Frame::Selected(row) => Some(row),
-            Frame::Globals | Frame::Vars(_) | Frame::Plain => None,
+            Frame::Globals | Frame::Vars(_) | Frame::Profile(_) | Frame::Plain => None,
         }
     }
 }
@@ -106,6 +109,22 @@ impl<'a> Context<'a> {
 
     pub(crate) fn with_aggregates<'b>(&'b self, aggregates: &'b Aggregates) -> Context<'b> {
         Context { aggregates, ..self.child(Frame::Plain) }
+    }
+
+    pub(crate) fn with_node<'b>(&'b self, node: Option<&'b Arc<Node>>) -> Context<'b> {
+        self.child(Frame::Profile(node))
+    }
+
+    /// Where the SELECT around writes down what it does; None when nobody wants to know.
+    pub(crate) fn node(&self) -> Option<&'a Arc<Node>> {
+        self.shared.profile.as_ref()?;
+        self.nodes().next()?
+    }
+
+    /// Those of the SELECTs around, innermost first.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = Option<&'a Arc<Node>>> + Clone {
+        let chain = std::iter::successors(Some(*self), |at| at.parent.copied());
+        chain.filter_map(|at| if let Frame::Profile(node) = at.frame { Some(node) } else { None })
     }
 
     fn child<'b>(&'b self, frame: Frame<'b>) -> Context<'b> {
@@ -482,6 +501,8 @@ pub(crate) struct Shared {
     pub log: Arc<dyn LogSink>,
     pub cancel: CancelToken,
     pub budget: Option<Arc<dyn Budget>>,
+    /// Where to write down what queries do, if anybody wants to know.
+    pub profile: Option<Profile>,
     /// What may be kept in memory and on disk.
     pub store: Arc<Store>,
     pub extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,

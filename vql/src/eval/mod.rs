@@ -6,6 +6,7 @@
 
 mod artifact;
 mod cache;
+pub mod explain;
 mod expr;
 mod group;
 mod held;
@@ -126,6 +127,7 @@ impl Execution {
                 log: Arc::new(|_: LogRecord| {}),
                 cancel: CancelToken::new(),
                 budget: None,
+                profile: None,
                 store: Arc::default(),
                 extensions: HashMap::new(),
                 clock: Arc::new(Timestamp::now),
@@ -166,6 +168,13 @@ impl Execution {
     #[must_use]
     pub fn budget(self, budget: impl Budget + 'static) -> Execution {
         self.change(|shared| shared.budget = Some(Arc::new(budget)))
+    }
+
+    /// Gathers in `profile` what the steps of each query do and cost. That takes time of its own: two looks at the clock
+    /// for each step of a row.
+    #[must_use]
+    pub fn explain(self, profile: &explain::Profile) -> Execution {
+        self.change(|shared| shared.profile = Some(profile.clone()))
     }
 
     /// How much memory the query's sorts, groups, aggregates and materialized rows may take together, in bytes, roughly:
@@ -289,7 +298,7 @@ impl Execution {
     }
 
     fn compiler(&self) -> plan::Compiler<'_> {
-        plan::Compiler::new(&self.shared.registry)
+        plan::Compiler::new(&self.shared.registry).explained(self.shared.profile.is_some())
     }
 }
 
