@@ -532,6 +532,7 @@ impl Shared {
             log,
             cancel: cancel.clone(),
             budget: self.budget.clone(),
+            profile: None,
             store: self.store.clone(),
             extensions: self.extensions.clone(),
             clock: self.clock.clone(),
