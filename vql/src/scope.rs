@@ -534,7 +534,6 @@ impl Shared {
             budget: self.budget.clone(),
             profile: None,
             store: self.store.clone(),
-            profile: None,
             extensions: self.extensions.clone(),
             clock: self.clock.clone(),
             regexes: self.regexes.clone(),
