@@ -183,16 +183,23 @@ impl<'a> Context<'a> {
             match at.frame {
                 Frame::Source(layout, row) if layout.select == symbol.select => match layout.below(symbol.slot) {
                     Place::Input(index) => return Some(row.cell(index)),
-                    _ => break,
+                    // It may still mean something to the row.
+                    _ => match row.find(&symbol.name) {
+                        None => break,
+                        found => return found,
+                    },
                 },
                 Frame::Selected(row) if row.layout.select == symbol.select => match row.layout.above(symbol.slot) {
                     Place::Input(index) => return Some(row.input.cell(index)),
                     Place::Cell(index) => return Some(row.cell(index)),
-                    Place::Outside => {
-                        // Past the source too.
-                        at = at.parent.unwrap_or(at);
-                        break;
-                    }
+                    Place::Outside => match row.input.find(&symbol.name) {
+                        None => {
+                            // Past the source too.
+                            at = at.parent.unwrap_or(at);
+                            break;
+                        }
+                        found => return found,
+                    },
                 },
                 Frame::Plain => {}
                 _ => return self.found(self.borrowed(&symbol.name)?),
@@ -248,10 +255,8 @@ impl<'a> Context<'a> {
                     };
                 }
                 frame => {
-                    if let Some(row) = frame.row()
-                        && let Some(index) = row.columns().index(name)
-                    {
-                        return Some(Borrowed::Value(row.cell(index)));
+                    if let Some(value) = frame.row().and_then(|row| row.find(name)) {
+                        return Some(Borrowed::Value(value));
                     }
                 }
             }
