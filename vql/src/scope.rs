@@ -530,14 +530,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// What an artifact that is called gets: everything but the variables and the states, and a log of its own.
-    pub(crate) fn for_artifact(&self, cancel: &CancelToken, log: Arc<dyn LogSink>) -> Shared {
+    pub(crate) fn for_artifact(&self, cancel: &CancelToken, log: Arc<dyn LogSink>, profile: Option<Profile>) -> Shared {
         Shared {
             registry: self.registry.clone(),
             globals: RwLock::default(),
             log,
             cancel: cancel.clone(),
             budget: self.budget.clone(),
-            profile: None,
+            profile,
             store: self.store.clone(),
             extensions: self.extensions.clone(),
             clock: self.clock.clone(),

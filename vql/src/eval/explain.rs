@@ -18,7 +18,11 @@ use crate::syntax::format::canonical;
 
 /// Gathers what the queries of an execution do, see `Execution::explain`. Clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub struct Profile(Arc<Mutex<Vec<Arc<Node>>>>);
+pub struct Profile {
+    nodes: Arc<Mutex<Vec<Arc<Node>>>>,
+    /// That of an artifact which a query calls.
+    is_inside: bool,
+}
 
 /// One SELECT, over all the times that it ran at its place in the tree.
 #[derive(Clone, Debug)]
@@ -53,7 +57,7 @@ impl Profile {
 
     /// A plan for each statement that ran a query, in order.
     pub fn plans(&self) -> Vec<Plan> {
-        self.0.lock().iter().map(|node| node.plan()).collect()
+        self.nodes.lock().iter().map(|node| node.plan()).collect()
     }
 
     /// The trees as text; without times it is the same for each run over the same rows.
@@ -84,11 +88,11 @@ impl Profile {
             return same.clone();
         }
         let parent = above.next();
-        let mut siblings = parent.map_or(&*self.0, |parent| &parent.children).lock();
+        let mut siblings = parent.map_or(&self.nodes, |parent| &parent.children).lock();
         if let Some(known) = siblings.iter().find(|node| Arc::ptr_eq(&node.texts, texts)) {
             return known.clone();
         }
-        let node = Arc::new(Node::new(texts, parent.is_none() && texts.label == SELECT));
+        let node = Arc::new(Node::new(texts, parent.is_none() && !self.is_inside && texts.label == SELECT));
         siblings.push(node.clone());
         node
     }
@@ -273,7 +277,7 @@ pub(crate) struct Node {
     work: Spent,
     conditions: Box<[Condition]>,
     columns: Box<[Condition]>,
-    children: Mutex<Vec<Arc<Node>>>,
+    children: Arc<Mutex<Vec<Arc<Node>>>>,
 }
 
 /// A condition, or a column.
@@ -329,8 +333,13 @@ impl Node {
             work: Spent::default(),
             conditions: some(texts.conditions.len()),
             columns: some(texts.columns.len()),
-            children: Mutex::default(),
+            children: Arc::default(),
         }
+    }
+
+    /// Where the queries of an artifact that this one calls write down what they do.
+    pub(crate) fn inside(&self) -> Profile {
+        Profile { nodes: self.children.clone(), is_inside: true }
     }
 
     /// A run of the whole SELECT.

@@ -298,7 +298,7 @@ impl Execution {
     }
 
     fn compiler(&self) -> plan::Compiler<'_> {
-        plan::Compiler::new(&self.shared.registry).explained(self.shared.profile.is_some())
+        plan::Compiler::new(&self.shared.registry)
     }
 }
 
@@ -308,7 +308,7 @@ pub(crate) fn run_statement(
     statement: &ast::Statement,
     emit: &mut dyn FnMut(&dyn RowView) -> Flow,
 ) -> Flow {
-    let compiler = plan::Compiler::new(cx.registry());
+    let compiler = plan::Compiler::new(cx.registry()).explained(cx.shared.profile.is_some());
     match statement {
         ast::Statement::Select(select) => select::run(cx, &compiler.select(select), emit),
         ast::Statement::Let(definition) => {
