@@ -271,7 +271,7 @@ impl Execution {
     /// The zone that the variable TZ names for the times in the rows; None leaves them in UTC.
     fn output_zone(&self) -> Option<TimeZone> {
         let cx = self.root();
-        cx.value_of("TZ").filter(Value::truth)?;
+        cx.lookup("TZ").filter(Value::truth)?;
         Some(crate::builtin::time::zone(&cx, "TZ"))
     }
 
