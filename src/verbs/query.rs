@@ -1,7 +1,5 @@
 //! `swoop query`: VQL on this machine, without a hub.
 
-mod explain;
-
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use anyhow::{Context, bail};
@@ -24,9 +22,6 @@ pub(crate) struct Query {
     /// A variable of the scope; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
-    /// Runs the query and shows, in place of its rows, what each step did and cost
-    #[arg(long)]
-    explain: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -49,9 +44,6 @@ pub(crate) fn run(arguments: &Query) -> anyhow::Result<()> {
     for pair in &arguments.env {
         let (name, value) = pair.split_once('=').with_context(|| format!("--env {pair:?}: expected NAME=VALUE"))?;
         env.push((name.to_owned(), value.to_owned()));
-    }
-    if arguments.explain {
-        return explain::run(&arguments.vql, env);
     }
     let parsed = syntax::parse(&arguments.vql);
     let registry = agent::registry();

@@ -1092,7 +1092,7 @@ mod tests {
             ("LET Q = SELECT A, B AS C FROM x SELECT | FROM Q", "", "A C Q Procs …"),
             ("LET Q = SELECT *, 1 AS C FROM Procs SELECT * FROM Q WHERE |", "", "C Pid `The Name` Q Procs …"),
             ("SELECT * FROM foreach(row={ SELECT Pid AS P1 FROM x }, query={ SELECT P1|", "P1", "P1"),
-            ("SELECT * FROM foreach(row=Procs, query={ SELECT Pi|", "Pi", "Pid"),
+            ("SELECT * FROM foreach(row=Procs, query={ SELECT Pi|", "Pi", "Pid pipe("),
             ("SELECT * FROM foreach(row=Procs, query={ SELECT 1 AS New FROM scope() }) WHERE Ne|", "Ne", "New"),
             ("SELECT * FROM foreach(query=|", "", "{ SELECT …"),
             ("SELECT * FROM foreach(row={ |", "", "SELECT EXPLAIN"),

@@ -275,7 +275,7 @@ impl<'a> Args<'a> {
     pub fn bytes(&self, name: &str) -> Result<Arc<[u8]>, CallError> {
         Ok(match self.value(name) {
             Value::Bytes(b) => b,
-            Value::Str(s) => Arc::from(s),
+            Value::Str(s) => Arc::from(s.as_bytes()),
             Value::Null => Arc::from(&b""[..]),
             other => other.as_bytes().map_or_else(|| Arc::from(other.to_text().as_bytes()), Arc::from),
         })
@@ -433,6 +433,11 @@ impl<'a> Args<'a> {
     /// The name of the variable that stands as argument `name`, if it is nothing but one.
     pub fn variable(&self, name: &str) -> Option<Arc<str>> {
         self.written(name).and_then(|arg| arg.value.variable())
+    }
+
+    /// The argument as it stands in the query.
+    pub(crate) fn as_written(&self, name: &str) -> Option<&'a plan::ArgValue> {
+        self.written(name).map(|arg| &arg.value)
     }
 
     /// Names this place in the query: aggregates keep their state under it.

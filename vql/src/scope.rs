@@ -6,15 +6,14 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
-use crate::eval::explain::{Node, Profile};
-use crate::eval::{Lambda, Layout, Place, SelectRow, Store, StoredQuery};
+use crate::eval::{Lambda, Layout, Mocks, Place, SelectRow, Store, StoredQuery};
 use crate::plan::{self, Symbol};
 use crate::plugin::{EmitView, Flow, Registry};
 use crate::row::RowView;
@@ -51,8 +50,6 @@ enum Frame<'a> {
     /// The columns of a SELECT, over the row of its source.
     Selected(&'a SelectRow<'a>),
     Vars(&'a [(Arc<str>, Value)]),
-    /// Around a SELECT that is explained; None around one that is not, under one that is.
-    Profile(Option<&'a Arc<Node>>),
     Plain,
 }
 
@@ -61,7 +58,7 @@ impl<'a> Frame<'a> {
         match self {
             Frame::Row(row) | Frame::Source(_, row) => Some(row),
             Frame::Selected(row) => Some(row),
-            Frame::Globals | Frame::Vars(_) | Frame::Profile(_) | Frame::Plain => None,
+            Frame::Globals | Frame::Vars(_) | Frame::Plain => None,
         }
     }
 }
@@ -78,7 +75,17 @@ impl<'a> Context<'a> {
 
     /// The outermost scope of an artifact that is called from here: no variable of this one is seen there.
     pub(crate) fn of_artifact<'b>(&'b self, shared: &'b Arc<Shared>, aggregates: &'b Aggregates) -> Context<'b> {
-        Context { depth: self.depth, cancel: self.cancel, ..Context::root(shared, aggregates) }
+        self.apart(shared, aggregates, self.cancel)
+    }
+
+    /// The outermost scope of what runs apart from this one, see [`Shared::apart`].
+    pub(crate) fn apart<'b>(
+        &'b self,
+        shared: &'b Arc<Shared>,
+        aggregates: &'b Aggregates,
+        cancel: &'b CancelToken,
+    ) -> Context<'b> {
+        Context { depth: self.depth, cancel, ..Context::root(shared, aggregates) }
     }
 
     /// This scope with the columns of `row` over it.
@@ -109,22 +116,6 @@ impl<'a> Context<'a> {
 
     pub(crate) fn with_aggregates<'b>(&'b self, aggregates: &'b Aggregates) -> Context<'b> {
         Context { aggregates, ..self.child(Frame::Plain) }
-    }
-
-    pub(crate) fn with_node<'b>(&'b self, node: Option<&'b Arc<Node>>) -> Context<'b> {
-        self.child(Frame::Profile(node))
-    }
-
-    /// Where the SELECT around writes down what it does; None when nobody wants to know.
-    pub(crate) fn node(&self) -> Option<&'a Arc<Node>> {
-        self.shared.profile.as_ref()?;
-        self.nodes().next()?
-    }
-
-    /// Those of the SELECTs around, innermost first.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = Option<&'a Arc<Node>>> + Clone {
-        let chain = std::iter::successors(Some(*self), |at| at.parent.copied());
-        chain.filter_map(|at| if let Frame::Profile(node) = at.frame { Some(node) } else { None })
     }
 
     fn child<'b>(&'b self, frame: Frame<'b>) -> Context<'b> {
@@ -183,23 +174,16 @@ impl<'a> Context<'a> {
             match at.frame {
                 Frame::Source(layout, row) if layout.select == symbol.select => match layout.below(symbol.slot) {
                     Place::Input(index) => return Some(row.cell(index)),
-                    // It may still mean something to the row.
-                    _ => match row.find(&symbol.name) {
-                        None => break,
-                        found => return found,
-                    },
+                    _ => break,
                 },
                 Frame::Selected(row) if row.layout.select == symbol.select => match row.layout.above(symbol.slot) {
                     Place::Input(index) => return Some(row.input.cell(index)),
                     Place::Cell(index) => return Some(row.cell(index)),
-                    Place::Outside => match row.input.find(&symbol.name) {
-                        None => {
-                            // Past the source too.
-                            at = at.parent.unwrap_or(at);
-                            break;
-                        }
-                        found => return found,
-                    },
+                    Place::Outside => {
+                        // Past the source too.
+                        at = at.parent.unwrap_or(at);
+                        break;
+                    }
                 },
                 Frame::Plain => {}
                 _ => return self.found(self.borrowed(&symbol.name)?),
@@ -255,8 +239,10 @@ impl<'a> Context<'a> {
                     };
                 }
                 frame => {
-                    if let Some(value) = frame.row().and_then(|row| row.find(name)) {
-                        return Some(Borrowed::Value(value));
+                    if let Some(row) = frame.row()
+                        && let Some(index) = row.columns().index(name)
+                    {
+                        return Some(Borrowed::Value(row.cell(index)));
                     }
                 }
             }
@@ -468,11 +454,17 @@ pub(crate) struct Captured {
 }
 
 impl Captured {
+    /// What lay over the variables of the script.
+    pub(crate) fn into_vars(self) -> Vec<(Arc<str>, Value)> {
+        self.vars
+    }
+
     /// Calls `task` in this scope; None when the execution is over.
     pub(crate) fn run<R>(&self, task: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
         let shared = self.shared.upgrade()?;
         let aggregates = Aggregates::default();
-        let root = Context { depth: self.depth, ..Context::root(&shared, &aggregates) };
+        let cancel = shared.run.cancel.lock().clone();
+        let root = Context { depth: self.depth, cancel: &cancel, ..Context::root(&shared, &aggregates) };
         Some(task(&root.with_vars(&self.vars)))
     }
 }
@@ -506,8 +498,6 @@ pub(crate) struct Shared {
     pub log: Arc<dyn LogSink>,
     pub cancel: CancelToken,
     pub budget: Option<Arc<dyn Budget>>,
-    /// Where to write down what queries do, if anybody wants to know.
-    pub profile: Option<Profile>,
     /// What may be kept in memory and on disk.
     pub store: Arc<Store>,
     pub extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -526,18 +516,57 @@ pub(crate) struct Shared {
     pub states: Mutex<HashMap<(TypeId, usize), Arc<dyn Any + Send + Sync>>>,
     /// Stops what runs beside the script.
     pub background: CancelToken,
+    /// What all scopes of one execution share.
+    pub run: Arc<Run>,
+}
+
+/// What a script and the scopes within it have in common.
+#[derive(Default)]
+pub(crate) struct Run {
+    pub mocks: Mocks,
+    /// Stops the statement that runs.
+    pub cancel: Mutex<CancelToken>,
+    at_exit: Mutex<Vec<AtExit>>,
+}
+
+/// Something to do when the script is over.
+struct AtExit {
+    timeout: Duration,
+    task: Box<dyn FnOnce(&CancelToken) + Send>,
+}
+
+impl Run {
+    /// Has `task` done when the execution is over, with a token that is cancelled after `timeout`.
+    pub(crate) fn at_exit(&self, timeout: Duration, task: impl FnOnce(&CancelToken) + Send + 'static) {
+        self.at_exit.lock().push(AtExit { timeout, task: Box::new(task) });
+    }
+
+    /// Does what is left to do, the last first.
+    pub(crate) fn exit(&self) {
+        let tasks = std::mem::take(&mut *self.at_exit.lock());
+        for AtExit { timeout, task } in tasks.into_iter().rev() {
+            let token = CancelToken::new();
+            token.expire_in(timeout);
+            task(&token);
+        }
+        // What those asked for in turn would have no end.
+        self.at_exit.lock().clear();
+    }
+
+    pub(crate) fn waits_for_exit(&self) -> usize {
+        self.at_exit.lock().len()
+    }
 }
 
 impl Shared {
     /// What an artifact that is called gets: everything but the variables and the states, and a log of its own.
-    pub(crate) fn for_artifact(&self, cancel: &CancelToken, log: Arc<dyn LogSink>, profile: Option<Profile>) -> Shared {
+    pub(crate) fn for_artifact(&self, cancel: &CancelToken, log: Arc<dyn LogSink>) -> Shared {
         Shared {
             registry: self.registry.clone(),
             globals: RwLock::default(),
             log,
             cancel: cancel.clone(),
             budget: self.budget.clone(),
-            profile,
             store: self.store.clone(),
             extensions: self.extensions.clone(),
             clock: self.clock.clone(),
@@ -550,7 +579,13 @@ impl Shared {
             done: Mutex::default(),
             states: Mutex::default(),
             background: cancel.child(),
+            run: self.run.clone(),
         }
+    }
+
+    /// A scope of its own for query(), without variables and states, that stops with `cancel`.
+    pub(crate) fn apart(&self, cancel: &CancelToken, log: Arc<dyn LogSink>) -> Shared {
+        Shared { artifact_depth: self.artifact_depth, ..self.for_artifact(cancel, log) }
     }
 
     /// Logs a line unless it was logged before.
@@ -635,6 +670,8 @@ pub struct CancelToken(Arc<CancelState>);
 #[derive(Debug, Default)]
 struct CancelState {
     flag: AtomicBool,
+    /// When it is cancelled by itself, in nanoseconds since the first question; 0 is never.
+    end: AtomicU64,
     parent: Option<CancelToken>,
 }
 
@@ -645,7 +682,7 @@ impl CancelToken {
 
     /// A token that is cancelled with this one, and may be cancelled alone.
     pub fn child(&self) -> CancelToken {
-        CancelToken(Arc::new(CancelState { flag: AtomicBool::new(false), parent: Some(self.clone()) }))
+        CancelToken(Arc::new(CancelState { parent: Some(self.clone()), ..CancelState::default() }))
     }
 
     pub fn cancel(&self) {
@@ -655,12 +692,25 @@ impl CancelToken {
     pub fn is_cancelled(&self) -> bool {
         let mut token = Some(self);
         while let Some(CancelToken(state)) = token {
-            if state.flag.load(Ordering::Relaxed) {
+            if state.flag.load(Ordering::Relaxed) || state.is_over() {
                 return true;
             }
             token = state.parent.as_ref();
         }
         false
+    }
+
+    /// Has it cancelled when `timeout` is over; a later call counts, unless it is over by then.
+    pub fn expire_in(&self, timeout: Duration) {
+        let end = nanos_now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)).max(1);
+        if !self.0.is_over() {
+            self.0.end.store(end, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was cancelled by the end of its time, not by anybody.
+    pub fn is_expired(&self) -> bool {
+        self.0.is_over()
     }
 
     /// Sleeps, at most until cancelled; true when cancelled.
@@ -677,6 +727,19 @@ impl CancelToken {
             std::thread::sleep(left.min(TICK));
         }
     }
+}
+
+impl CancelState {
+    fn is_over(&self) -> bool {
+        let end = self.end.load(Ordering::Relaxed);
+        end != 0 && nanos_now() >= end
+    }
+}
+
+/// Nanoseconds since this was first asked.
+fn nanos_now() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Keeps a query to its share of the host.

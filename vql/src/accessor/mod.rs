@@ -6,6 +6,7 @@ mod compressed;
 mod data;
 mod offset;
 mod path;
+mod pipe;
 mod scope;
 mod sparse;
 
@@ -103,6 +104,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_accessor(data::Data);
     registry.add_accessor(compressed::GZIP);
     registry.add_accessor(offset::Offset);
+    registry.add_accessor(pipe::Pipes);
     registry.add_accessor(scope::Scope);
     registry.add_accessor(sparse::Sparse);
 }

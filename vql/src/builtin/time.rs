@@ -232,6 +232,10 @@ impl Parts {
         } else if let Some((date, time)) = lower.split_once('t').filter(|(d, t)| d.contains('-') && t.contains(':')) {
             self.date(date)?;
             self.clock(time)?;
+        } else if let Some((date, time)) = lower.split_once(':').filter(|(d, _)| d.contains('/')) {
+            // As web servers write it: `01/Oct/2021:10:53:32`.
+            self.date(date)?;
+            self.clock(time)?;
         } else if word.contains(':') {
             self.clock(&lower)?;
         } else if word.contains(['-', '/', '.']) {

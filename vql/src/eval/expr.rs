@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::{Lambda, StoredQuery, ops, query, suggest};
+use super::{Lambda, MockKind, StoredQuery, ops, query, suggest};
 use crate::plan::{ArgValue, Args as PlanArgs, Call, Expr, Let, LetBody, SPREAD, Select, Symbol};
 use crate::plugin::{Args, CallError, Signature};
 use crate::scope::{Context, Found};
@@ -318,6 +318,33 @@ impl ArgValue {
         }
     }
 
+    /// The name that this is, with dots, if it is nothing but one.
+    pub(crate) fn dotted(&self) -> Option<String> {
+        fn of(expr: &Expr) -> Option<String> {
+            match expr {
+                Expr::Symbol(symbol) => Some(symbol.name.to_string()),
+                Expr::Member { base, name, args: None } => Some(format!("{}.{name}", of(base)?)),
+                _ => None,
+            }
+        }
+        match self {
+            ArgValue::Expr(expr) => of(expr),
+            ArgValue::Select(_) => None,
+        }
+    }
+
+    /// The arguments of the call of dict() that this is, if it is nothing else.
+    pub(crate) fn dict_items(&self) -> Option<&[crate::plan::Arg]> {
+        match self {
+            ArgValue::Expr(Expr::Call(call))
+                if matches!(&*call.name, "dict" | "lazy_dict") && !call.args.has_spread =>
+            {
+                Some(&call.args.list)
+            }
+            _ => None,
+        }
+    }
+
     /// The name of the variable that this is, if it is nothing but one.
     pub(crate) fn variable(&self) -> Option<Arc<str>> {
         match self {
@@ -396,6 +423,9 @@ impl PlanArgs {
 
 impl Call {
     fn eval(&self, cx: &Context<'_>) -> Value {
+        if let Some(answer) = cx.shared.run.mocks.answer(MockKind::Function, &self.name) {
+            return answer;
+        }
         if let Some(function) = &self.function {
             let at = (&*self.name, self.span);
             return self.args.pass(cx, function.signature(), at, |args| function.call(cx, args)).unwrap_or_default();

@@ -6,12 +6,12 @@
 
 mod artifact;
 mod cache;
-pub mod explain;
 mod expr;
 mod group;
 mod held;
 mod kept;
 mod lambda;
+mod mock;
 pub mod ops;
 mod query;
 mod select;
@@ -35,8 +35,9 @@ pub(crate) use cache::{LambdaCache, RegexCache, compile_regex};
 pub(crate) use expr::{LambdaValue, Pattern};
 pub(crate) use held::{Held, Store, value_size};
 pub use lambda::Lambda;
+pub(crate) use mock::{MockKind, Mocks};
 pub use query::StoredQuery;
-pub(crate) use query::{materialize, rows_of};
+pub(crate) use query::{RowSource, materialize, rows_of};
 pub(crate) use select::{Layout, Place, SelectRow};
 
 use crate::artifact::ArtifactSource;
@@ -127,7 +128,6 @@ impl Execution {
                 log: Arc::new(|_: LogRecord| {}),
                 cancel: CancelToken::new(),
                 budget: None,
-                profile: None,
                 store: Arc::default(),
                 extensions: HashMap::new(),
                 clock: Arc::new(Timestamp::now),
@@ -140,6 +140,7 @@ impl Execution {
                 done: Mutex::default(),
                 states: Mutex::default(),
                 background: CancelToken::new(),
+                run: Arc::default(),
             }),
             aggregates: Aggregates::default(),
         }
@@ -161,6 +162,7 @@ impl Execution {
     pub fn cancel(self, token: CancelToken) -> Execution {
         self.change(|shared| {
             shared.background = token.child();
+            *shared.run.cancel.lock() = token.clone();
             shared.cancel = token;
         })
     }
@@ -168,13 +170,6 @@ impl Execution {
     #[must_use]
     pub fn budget(self, budget: impl Budget + 'static) -> Execution {
         self.change(|shared| shared.budget = Some(Arc::new(budget)))
-    }
-
-    /// Gathers in `profile` what the steps of each query do and cost. That takes time of its own: two looks at the clock
-    /// for each step of a row.
-    #[must_use]
-    pub fn explain(self, profile: &explain::Profile) -> Execution {
-        self.change(|shared| shared.profile = Some(profile.clone()))
     }
 
     /// How much memory the query's sorts, groups, aggregates and materialized rows may take together, in bytes, roughly:
@@ -255,6 +250,7 @@ impl Execution {
         emit: &mut dyn FnMut(usize, Row) -> Flow,
     ) -> Flow {
         self.shared.logged.lock().clear();
+        *self.shared.run.cancel.lock() = cancel.clone();
         for (index, statement) in script.statements.iter().enumerate() {
             if cancel.is_cancelled() {
                 return ControlFlow::Break(());
@@ -271,7 +267,7 @@ impl Execution {
     /// The zone that the variable TZ names for the times in the rows; None leaves them in UTC.
     fn output_zone(&self) -> Option<TimeZone> {
         let cx = self.root();
-        cx.lookup("TZ").filter(Value::truth)?;
+        cx.value_of("TZ").filter(Value::truth)?;
         Some(crate::builtin::time::zone(&cx, "TZ"))
     }
 
@@ -308,7 +304,7 @@ pub(crate) fn run_statement(
     statement: &ast::Statement,
     emit: &mut dyn FnMut(&dyn RowView) -> Flow,
 ) -> Flow {
-    let compiler = plan::Compiler::new(cx.registry()).explained(cx.shared.profile.is_some());
+    let compiler = plan::Compiler::new(cx.registry());
     match statement {
         ast::Statement::Select(select) => select::run(cx, &compiler.select(select), emit),
         ast::Statement::Let(definition) => {
@@ -337,8 +333,10 @@ pub(crate) fn run_statement(
 }
 
 impl Drop for Execution {
+    /// Stops what runs beside the script, then does what atexit() asked for.
     fn drop(&mut self) {
         self.shared.background.cancel();
+        self.shared.run.exit();
     }
 }
 

@@ -34,12 +34,23 @@ enum QueryKind {
     Value(Value),
     /// Rows that are computed already.
     Kept(Box<KeptRows>),
+    /// Rows that a function makes.
+    Source(Arc<dyn RowSource>),
+}
+
+/// Something of a function's own that stands behind FROM.
+pub(crate) trait RowSource: Send + Sync {
+    fn run(&self, cx: &Context<'_>, emit: &mut EmitView<'_>) -> Flow;
 }
 
 impl StoredQuery {
     /// The query whose rows are those of `value`, see `Context::rows`.
     pub fn of_value(value: Value) -> StoredQuery {
         StoredQuery { kind: QueryKind::Value(value) }
+    }
+
+    pub(crate) fn source(source: Arc<dyn RowSource>) -> StoredQuery {
+        StoredQuery { kind: QueryKind::Source(source) }
     }
 
     /// The rows of `first`, then those of `second`.
@@ -73,6 +84,7 @@ impl StoredQuery {
             },
             QueryKind::Value(value) => rows_of(cx, value, emit),
             QueryKind::Kept(kept) => kept.run(cx, emit),
+            QueryKind::Source(source) => source.run(cx, emit),
         }
     }
 
@@ -103,6 +115,7 @@ impl fmt::Debug for StoredQuery {
             QueryKind::Concat(a, b) => write!(f, "Concat({a:?}, {b:?})"),
             QueryKind::Value(value) => write!(f, "Rows({value:?})"),
             QueryKind::Kept(kept) => write!(f, "{kept:?}"),
+            QueryKind::Source(_) => f.write_str("Source"),
         }
     }
 }
@@ -118,7 +131,17 @@ pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) 
             for item in items.iter() {
                 match item {
                     Value::Null => {}
-                    Value::Dict(dict) => emit(&**dict)?,
+                    Value::Dict(dict) => {
+                        let same = |c: &&Arc<Columns>| {
+                            c.len() == dict.len()
+                                && c.names().iter().zip(dict.keys()).all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
+                        };
+                        let shared = match columns.as_ref().filter(same) {
+                            Some(shared) => shared.clone(),
+                            None => columns.insert(Columns::new(dict.keys().cloned())).clone(),
+                        };
+                        emit(&DictRow { columns: shared, dict })?;
+                    }
                     Value::Query(query) => query.run(cx, emit)?,
                     Value::Object(object) if object.plain().is_none() => {
                         let names = object.members();
@@ -140,7 +163,7 @@ pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) 
             }
             ControlFlow::Continue(())
         }
-        Value::Dict(dict) => emit(&**dict),
+        Value::Dict(dict) => emit(&DictRow { columns: Columns::new(dict.keys().cloned()), dict }),
         Value::Object(object) => match object.plain() {
             Some(plain) => rows_of(cx, &plain, emit),
             None if object.members().is_empty() => emit(&Row::of([("_value", value.clone())])),
@@ -150,21 +173,23 @@ pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) 
     }
 }
 
-impl RowView for Dict {
+/// A dict seen as a row.
+struct DictRow<'d> {
+    columns: Arc<Columns>,
+    dict: &'d Dict,
+}
+
+impl RowView for DictRow<'_> {
     fn columns(&self) -> &Arc<Columns> {
-        Dict::columns(self)
+        &self.columns
     }
 
     fn value(&self, index: usize) -> Value {
-        self.at(index).cloned().unwrap_or_default()
+        self.columns.names().get(index).and_then(|name| self.dict.get(name)).cloned().unwrap_or_default()
     }
 
-    fn cell(&self, index: usize) -> Cow<'_, Value> {
-        self.at(index).map_or(Cow::Owned(Value::Null), Cow::Borrowed)
-    }
-
-    fn to_row(&self) -> Row {
-        Row::from_dict(self)
+    fn get(&self, name: &str) -> Option<Value> {
+        self.dict.get(name).cloned()
     }
 }
 
@@ -184,8 +209,8 @@ impl RowView for ObjectRow<'_> {
         self.columns.names().get(index).and_then(|name| self.object.get(name)).unwrap_or_default()
     }
 
-    fn find(&self, name: &str) -> Option<Cow<'_, Value>> {
-        self.object.get(name).or_else(|| (name == "_value").then(|| self.value.clone())).map(Cow::Owned)
+    fn get(&self, name: &str) -> Option<Value> {
+        self.object.get(name).or_else(|| (name == "_value").then(|| self.value.clone()))
     }
 }
 
@@ -208,7 +233,7 @@ pub(crate) fn materialize(cx: &Context<'_>, value: Value) -> Value {
 #[inline]
 pub(crate) fn values<'v>(cx: &Context<'_>, value: Cow<'v, Value>) -> Cow<'v, Value> {
     match &*value {
-        Value::Query(_) | Value::Object(_) => Cow::Owned(materialize(cx, value.into_owned())),
+        Value::Query(_) => Cow::Owned(materialize(cx, value.into_owned())),
         Value::Array(items) if holds_queries(items) => Cow::Owned(materialize(cx, value.into_owned())),
         _ => value,
     }
