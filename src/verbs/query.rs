@@ -1,21 +1,26 @@
 //! `swoop query`: VQL on this machine, without a hub.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+mod output;
+mod shell;
+mod table;
+
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
-use vql::{
-    CancelToken, Execution, Flow, Level, LogRecord, LogSink, Row, Value,
-    diagnostic::render,
-    syntax::{self, ast::Statement},
-};
+use clap::Args;
+use vql::diagnostic::{Diagnostic, Style, render_styled};
+use vql::syntax::{self, Parsed};
+use vql::{CancelToken, Execution, Level, LogRecord, LogSink, Registry, Value};
 
+use self::output::{Format, Output};
+use self::table::Screen;
 use super::process;
 
 #[derive(Args, Debug)]
 pub(crate) struct Query {
-    /// One or more statements
-    vql: String,
+    /// One or more statements. Without them: a prompt on a terminal, otherwise they are read from standard input
+    vql: Option<String>,
     /// text: a table; json: an array for each SELECT, in order; jsonl: an object a row; csv: with a heading
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -24,20 +29,15 @@ pub(crate) struct Query {
     env: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub(crate) enum Format {
-    Json,
-    Jsonl,
-    Csv,
-    Text,
-}
-
 pub(crate) const EXAMPLES: &str = "Examples:
   swoop query \"SELECT Pid, Name, Exe FROM pslist() WHERE Exe =~ '/tmp'\"
   swoop query --format jsonl \"SELECT OSPath, Size FROM glob(globs='/etc/**/*.conf')\" | jq .Size
   swoop query --env dir=/var/log --format csv \"SELECT * FROM glob(globs=dir + '/*')\"
+  swoop query < hunt.vql
+  swoop query
 
-Rows go to standard output and everything else to standard error. The exit status is 0 unless the text cannot be parsed.";
+Rows go to standard output and everything else to standard error. The exit status is 0 unless the text cannot be parsed.
+The last form is a prompt: Tab completes, .help lists its commands, Ctrl-C stops the query that runs, Ctrl-D leaves.";
 
 pub(crate) fn run(arguments: &Query) -> anyhow::Result<()> {
     let mut env = Vec::new();
@@ -45,42 +45,89 @@ pub(crate) fn run(arguments: &Query) -> anyhow::Result<()> {
         let (name, value) = pair.split_once('=').with_context(|| format!("--env {pair:?}: expected NAME=VALUE"))?;
         env.push((name.to_owned(), value.to_owned()));
     }
-    let parsed = syntax::parse(&arguments.vql);
+    match &arguments.vql {
+        Some(text) => once(text, arguments.format, env),
+        None if io::stdin().is_terminal() && io::stdout().is_terminal() => shell::run(arguments.format, env),
+        None => once(&from_stdin()?, arguments.format, env),
+    }
+}
+
+fn from_stdin() -> anyhow::Result<String> {
+    let mut text = String::new();
+    let most = syntax::MAX_TEXT as u64 + 1;
+    io::stdin()
+        .lock()
+        .take(most)
+        .read_to_string(&mut text)
+        .context("the query could not be read from standard input")?;
+    Ok(text)
+}
+
+/// Runs one script and ends.
+fn once(text: &str, format: Format, env: Vec<(String, String)>) -> anyhow::Result<()> {
+    let parsed = syntax::parse(text);
     let registry = agent::registry();
-    let mut diagnostics = parsed.diagnostics.clone();
-    if diagnostics.is_empty() {
-        // It will run; what looks like a mistake is said before.
-        let variables = env.iter().map(|(name, _)| name.as_str());
-        diagnostics = syntax::lint::lint(&parsed.script);
-        diagnostics.extend(vql::names::check(&parsed.script, &registry, variables));
-    }
-    if !diagnostics.is_empty() {
-        let report = render("query", &arguments.vql, &diagnostics);
-        let _ = writeln!(io::stderr(), "{report}");
-    }
-    if parsed.diagnostics.iter().any(vql::diagnostic::Diagnostic::is_error) {
+    let found = problems(&parsed, &registry, env.iter().map(|(name, _)| name.as_str()));
+    report("query", text, &found);
+    if parsed.diagnostics.iter().any(Diagnostic::is_error) {
         bail!("the query cannot be parsed");
+    }
+    if io::stdout().is_terminal() {
+        return shell::once(registry, parsed.script, format, env);
     }
     let cancel = CancelToken::new();
     stop_on_signal(&cancel)?;
     let script = &parsed.script;
+    let screen = Screen { width: None, color: false };
     let outcome = vql::eval::on_big_stack(|| {
         let mut execution = Execution::new(registry).log(StandardError).cancel(cancel.clone());
         for (name, value) in env {
             execution = execution.env(name, Value::str(value));
         }
-        let mut out = Output::new(arguments.format);
-        for (index, statement) in script.statements.iter().enumerate() {
-            out.selects.push(matches!(statement, Statement::Select(_)).then_some(index));
-        }
-        let _ = execution.run(script, &mut |statement, row| out.row(statement, &row));
-        out.finish()
+        let mut out = Output::new(format, script, screen, BufWriter::new(io::stdout()));
+        let mut failed = None;
+        let _ = execution.run(script, &mut |statement, row| match out.row(statement, row) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        });
+        failed.map_or_else(|| out.finish(), Err)
     });
     match outcome.context("no thread for the query")? {
         // A reader that has had enough, such as `head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.context("could not write to standard output"),
     }
+}
+
+/// Why it cannot run; or, where it can, what looks like a mistake.
+fn problems<'v>(
+    parsed: &'v Parsed,
+    registry: &Registry,
+    variables: impl IntoIterator<Item = &'v str>,
+) -> Vec<Diagnostic> {
+    let mut found = parsed.diagnostics.clone();
+    if found.is_empty() {
+        found = syntax::lint(&parsed.script);
+        found.extend(vql::names::check(&parsed.script, registry, variables));
+    }
+    found
+}
+
+/// Draws what is wrong with a text on standard error.
+fn report(source: &str, text: &str, found: &[Diagnostic]) {
+    if !found.is_empty() {
+        let style = Style { color: io::stderr().is_terminal() && wants_color() };
+        // Standard error may be closed; there is nobody left to tell.
+        let _ = writeln!(io::stderr(), "{}", render_styled(source, text, found, style));
+    }
+}
+
+/// By the convention of <https://no-color.org>.
+fn wants_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn stop_on_signal(cancel: &CancelToken) -> anyhow::Result<()> {
@@ -110,168 +157,4 @@ impl LogSink for StandardError {
             Level::Debug => tracing::debug!("{}", record.message),
         }
     }
-}
-
-/// Rows as they come, in one of the formats.
-struct Output {
-    format: Format,
-    out: BufWriter<io::Stdout>,
-    is_terminal: bool,
-    /// For each statement its index if it is a SELECT.
-    selects: Vec<Option<usize>>,
-    /// The statement whose rows are being written.
-    current: Option<usize>,
-    rows: u64,
-    /// Text and CSV: the columns of the heading, and the rows of the table that wait for its widths.
-    heading: Vec<String>,
-    table: Vec<Vec<String>>,
-    /// Of the text table, once its heading is written.
-    widths: Vec<usize>,
-    buffer: Vec<u8>,
-    failed: Option<io::Error>,
-}
-
-/// Rows of a text table that are measured before the first is shown; later ones keep these widths.
-const MEASURED: usize = 50;
-
-/// No column is padded beyond this.
-const WIDEST: usize = 60;
-
-impl Output {
-    fn new(format: Format) -> Self {
-        Self {
-            format,
-            out: BufWriter::new(io::stdout()),
-            is_terminal: io::stdout().is_terminal(),
-            selects: Vec::new(),
-            current: None,
-            rows: 0,
-            heading: Vec::new(),
-            table: Vec::new(),
-            widths: Vec::new(),
-            buffer: Vec::new(),
-            failed: None,
-        }
-    }
-
-    fn row(&mut self, statement: usize, row: &Row) -> Flow {
-        match self.try_row(statement, row) {
-            Ok(()) => Flow::Continue(()),
-            Err(error) => {
-                self.failed = Some(error);
-                Flow::Break(())
-            }
-        }
-    }
-
-    fn try_row(&mut self, statement: usize, row: &Row) -> io::Result<()> {
-        if self.current != Some(statement) {
-            self.begin(statement)?;
-        }
-        match self.format {
-            Format::Json | Format::Jsonl => {
-                self.buffer.clear();
-                if self.format == Format::Json {
-                    self.buffer.extend_from_slice(if self.rows == 0 { b"\n " } else { b",\n " });
-                }
-                row.write_json(&mut self.buffer);
-                if self.format == Format::Jsonl {
-                    self.buffer.push(b'\n');
-                }
-                self.out.write_all(&self.buffer)?;
-            }
-            Format::Csv => {
-                let names: Vec<String> = row.columns().names().iter().map(|name| name.to_string()).collect();
-                if self.heading != names {
-                    let line: Vec<String> = names.iter().map(|name| csv_field(name)).collect();
-                    writeln!(self.out, "{}", line.join(","))?;
-                    self.heading = names;
-                }
-                let line: Vec<String> = row.values().iter().map(|value| csv_field(&value.to_text())).collect();
-                writeln!(self.out, "{}", line.join(","))?;
-            }
-            Format::Text => {
-                if self.heading.is_empty() {
-                    self.heading = row.columns().names().iter().map(|name| name.to_string()).collect();
-                }
-                let cells = row.values().iter().map(|value| value.to_text().replace(['\n', '\r', '\t'], " "));
-                self.table.push(cells.collect());
-                // The first row of a slow query is not held back on a terminal.
-                if self.table.len() >= MEASURED || self.is_terminal && self.rows > 0 {
-                    self.flush_table()?;
-                }
-            }
-        }
-        self.rows += 1;
-        if self.is_terminal { self.out.flush() } else { Ok(()) }
-    }
-
-    /// The rows of another SELECT begin; those between had none.
-    fn begin(&mut self, statement: usize) -> io::Result<()> {
-        self.end_current()?;
-        if self.format == Format::Json {
-            let from = self.current.map_or(0, |current| current + 1);
-            let empty = self.selects.get(from..statement).into_iter().flatten().flatten().count();
-            for _ in 0..empty {
-                writeln!(self.out, "[]")?;
-            }
-            write!(self.out, "[")?;
-        }
-        self.current = Some(statement);
-        (self.rows, self.heading, self.widths) = (0, Vec::new(), Vec::new());
-        Ok(())
-    }
-
-    fn end_current(&mut self) -> io::Result<()> {
-        self.flush_table()?;
-        match (self.current, self.format) {
-            (Some(_), Format::Json) => writeln!(self.out, "\n]"),
-            (Some(_), Format::Text) => writeln!(self.out),
-            _ => Ok(()),
-        }
-    }
-
-    fn flush_table(&mut self) -> io::Result<()> {
-        let table = std::mem::take(&mut self.table);
-        if table.is_empty() {
-            return Ok(());
-        }
-        if self.widths.is_empty() {
-            let length = |cell: &String| cell.chars().count();
-            let column = |index: usize| table.iter().filter_map(move |row| row.get(index)).map(length).max();
-            let width = |(index, name): (usize, &String)| column(index).unwrap_or(0).max(length(name)).min(WIDEST);
-            self.widths = self.heading.iter().enumerate().map(width).collect();
-            let heading = self.heading.clone();
-            self.write_line(&heading)?;
-        }
-        table.iter().try_for_each(|row| self.write_line(row))
-    }
-
-    fn write_line(&mut self, cells: &[String]) -> io::Result<()> {
-        let mut line = String::new();
-        for (cell, &width) in cells.iter().zip(&self.widths) {
-            line += cell;
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
-        }
-        writeln!(self.out, "{}", line.trim_end())
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        self.end_current()?;
-        if self.format == Format::Json {
-            let from = self.current.map_or(0, |current| current + 1);
-            for _ in self.selects.get(from..).into_iter().flatten().flatten() {
-                writeln!(self.out, "[]")?;
-            }
-        }
-        self.out.flush()
-    }
-}
-
-/// RFC 4180.
-fn csv_field(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }

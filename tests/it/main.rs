@@ -9,5 +9,6 @@ mod kills;
 mod ladder;
 mod net;
 mod proxy;
+mod shell;
 mod transports;
 mod walkthrough;
