@@ -321,6 +321,8 @@ impl<'a> Printer<'a> {
                 self.line(0);
                 self.leading(span.end, 0);
                 self.unline(0);
+                // Behind a comment that takes the rest of its line nothing can stand.
+                continue;
             }
             if let Some(end) = self.trailing(span.end) {
                 behind = Some(end);

@@ -483,6 +483,8 @@ fn comments_stay_wherever_they_stand() {
     round_trip(text);
     let new = reformat(text).unwrap();
     round_trip(&new);
+    // One that no place is found for, and one behind the statement.
+    round_trip("SELECT * FROM x ORDER BY a, b -- one\n / c -- two\nSELECT a /* three */ FROM x -- four");
 }
 
 /// Scripts that are right, by construction.
