@@ -4,6 +4,7 @@ pub(crate) mod artifacts;
 pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod definitions;
 pub(crate) mod demo;
 pub(crate) mod frontend;
 pub(crate) mod hunt;
