@@ -286,6 +286,7 @@ impl Lexer<'_> {
         let hint = match first {
             '$' => "a variable is used by its bare name",
             '@' => "a name with other characters than letters, digits and _ must stand in backticks: `@Keys`",
+            '?' if self.text[start..].starts_with("??") => "a default for what may be missing is `a || b`",
             '?' => "VQL has no `? :`, write if(condition=…, then=…, else=…)",
             '\\' => "a backslash has a meaning only inside a string",
             '^' => "VQL has no `^`",
@@ -418,12 +419,31 @@ impl Lexer<'_> {
             let hint = if written.starts_with("0x") || written.starts_with("0X") {
                 "hexadecimal digits are 0-9 and a-f".to_owned()
             } else {
-                format!("a name cannot begin with a digit: put it in backticks (`{written}`), or text in quotes")
+                let unit = written.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+                match unit.to_ascii_lowercase().as_str() {
+                    "k" | "kb" | "kib" => "numbers have no units: a kilobyte is `1024`".to_owned(),
+                    "m" | "mb" | "mib" => {
+                        "numbers have no units: a megabyte is `1024 * 1024`, a minute `60`".to_owned()
+                    }
+                    "g" | "gb" | "gib" => "numbers have no units: a gigabyte is `1024 * 1024 * 1024`".to_owned(),
+                    "s" | "sec" | "h" | "d" | "day" | "days" => {
+                        "numbers have no units: times are in seconds, an hour is `3600`, a day `86400`".to_owned()
+                    }
+                    _ => format!(
+                        "a name cannot begin with a digit: put it in backticks (`{written}`), or text in quotes"
+                    ),
+                }
             };
             self.report(Diagnostic::error("V0008", span, format!("`{written}` is not a number")).hint(hint));
             return self.push(Token::Bad, end);
         }
         self.push(Token::Number, end);
+    }
+
+    /// The name that ends right before a quote, if there is one.
+    fn word_before(&self, quote: usize) -> Option<&str> {
+        let length = self.bytes[..quote].iter().rev().take_while(|b| is_name_byte(**b)).count();
+        (length > 0).then(|| clip_word(&self.text[quote - length..quote]))
     }
 
     fn string(&mut self, quote: u8) {
@@ -450,6 +470,8 @@ impl Lexer<'_> {
         let escaped = format!("\\{}", char::from(quote));
         problem = problem.hint(if self.text[line.range()].contains(&escaped) {
             format!("`{escaped}` is a quote inside the string, not its end: write `\\\\` for a backslash at the end of a path")
+        } else if let Some(word) = self.word_before(start) {
+            format!("if `{word}` is the text, a quote is missing before it: {0}{word}{0}", char::from(quote))
         } else {
             format!("close it with {0}; inside the string write \\{0}", char::from(quote))
         });
@@ -580,4 +602,9 @@ fn describe(c: char) -> String {
     } else {
         format!("the character `{c}`")
     }
+}
+
+/// At most the first letters of a name, for a message.
+fn clip_word(name: &str) -> &str {
+    &name[..name.len().min(40)]
 }

@@ -447,6 +447,9 @@ impl Parser<'_> {
                 Some("a regular expression is a string: `=~ 'abc'`".into())
             }
             Token::Dot => Some("a number below one is written `0.5`".into()),
+            Token::Plus if before == Token::Plus => {
+                Some("VQL has no `++`: write `x + 1`; nothing changes a variable".into())
+            }
             Token::Plus => Some("VQL has no plus sign before a value: delete it".into()),
             Token::Arrow => Some("a lambda must stand in quotes, as an argument: func=\"x => x + 1\"".into()),
             Token::And | Token::Or | Token::In | Token::Pipes | Token::Ampersands => {
@@ -729,18 +732,31 @@ impl Parser<'_> {
             return Ok(());
         }
         if matches!(self.peek(), Token::Select | Token::Explain) {
-            self.report(Diagnostic::error("V0021", start, "a query as an argument needs a name and braces").hint(
-                format!("write `{callee}(query={{ SELECT … }})`, with the argument's name that `{callee}` takes"),
-            ));
+            let hint = match callee.to_ascii_uppercase().as_str() {
+                "EXISTS" => "a query is true when it gives a row: `if(condition={ SELECT … }, then=…)`, or `LET q = SELECT …` and `WHERE q`".to_owned(),
+                _ => format!("write `{callee}(query={{ SELECT … }})`, with the argument's name that `{callee}` takes"),
+            };
+            self.report(Diagnostic::error("V0021", start, "a query as an argument needs a name and braces").hint(hint));
             *unnamed = true;
             self.read_bare_query();
             return Ok(());
         }
         if self.peek() == Token::Comma {
-            return Err(self.fail(
-                Diagnostic::error("V0001", start, "an argument is missing before this comma")
-                    .hint("delete the comma, or add `name=value`"),
-            ));
+            self.report(
+                Diagnostic::error("V0012", start, "a comma too many").hint("delete it, or add `name=value` before it"),
+            );
+            // The caller takes the comma.
+            return Ok(());
+        }
+        if matches!(self.peek(), Token::String | Token::Raw) && matches!(self.peek_at(1), Token::Eq | Token::Colon) {
+            let name = self.word().trim_matches(['\'', '"']);
+            self.report(
+                Diagnostic::error("V0011", start, "an argument's name has no quotes")
+                    .hint(format!("write `{}=…`", clip(name))),
+            );
+            self.advance();
+            self.advance();
+            return self.expr(0).map(|_| ());
         }
         if self.peek() == Token::Eq {
             return Err(self.fail(
@@ -752,6 +768,14 @@ impl Parser<'_> {
         if !*unnamed {
             *unnamed = true;
             let shown = clip(&self.text[node.expr.span.range()]);
+            if callee.eq_ignore_ascii_case("CAST") && self.peek() == Token::As {
+                self.report(
+                    Diagnostic::error("V0013", start, format!("VQL has no `{callee}`")).hint(format!(
+                        "`int(int={shown})` makes a whole number, `str(str={shown})` text, `timestamp(epoch={shown})` a time"
+                    )),
+                );
+                return Err(Failed);
+            }
             self.report(
                 Diagnostic::error("V0011", node.expr.span, format!("the arguments of `{callee}` must be named"))
                     .label(node.expr.span, "which argument is this?")

@@ -79,13 +79,23 @@ impl Parser<'_> {
                 "JOIN" | "INNER" | "OUTER" | "LEFT" | "RIGHT" | "CROSS" => Some(JOIN),
                 "HAVING" => Some(HAVING),
                 "OFFSET" => Some(OFFSET),
+                "IF" | "WHILE" | "FOR" | "BEGIN" | "RETURN" | "DECLARE" => Some(
+                    "VQL has no such statement: a choice is `if(condition=…, then=…, else=…)`, a loop is `foreach`",
+                ),
                 "SHOW" | "DESCRIBE" | "USE" => {
                     Some("VQL has no tables: a statement is a SELECT from a plugin, or a LET")
                 }
                 _ => None,
             };
             if let Some(hint) = hint {
+                let whole = WRITES.contains(&upper.as_str()) || upper == "IF";
                 self.report(Diagnostic::error("V0013", here, format!("VQL has no `{}`", clip(word))).hint(hint));
+                if whole {
+                    // A SELECT in it is part of the mistake; one that begins a line may be right.
+                    while self.peek() != Token::End && !(self.peek().is_keyword() && self.first_on_line()) {
+                        self.advance();
+                    }
+                }
                 return Err(Failed);
             }
             if let Some(meant) = nearest(word, ["SELECT", "LET", "EXPLAIN"]).first().and_then(|w| lexer::keyword(w)) {
@@ -114,6 +124,7 @@ impl Parser<'_> {
             Token::Name | Token::Quoted if matches!(self.peek_at(1), Token::LeftParen | Token::Dot | Token::End) => {
                 format!("a plugin is read by a SELECT: `SELECT * FROM {}…`", clip(word))
             }
+            Token::From if self.at > 0 => format!("a SELECT has one FROM; {JOIN}"),
             Token::From => "SELECT comes first: `SELECT * FROM info()`".to_owned(),
             Token::Comma => "delete the comma; a list of columns belongs between SELECT and FROM".to_owned(),
             Token::Where | Token::GroupBy | Token::OrderBy | Token::Limit => {
@@ -239,6 +250,9 @@ impl Parser<'_> {
         let problem = if self.peek() == Token::Dot {
             Diagnostic::error("V0001", here, "a variable's name has no dots")
                 .hint(format!("write `LET {shown} = …`; a dict with members is `dict(a=1, b=2)`"))
+        } else if self.peek() == Token::LeftBrace {
+            Diagnostic::error("V0001", here, format!("`=` is missing before the body of `{shown}`"))
+                .hint("an expression follows the sign as it is: `LET f(x) = x + 1`; braces hold a query")
         } else {
             Diagnostic::error("V0001", here, format!("expected `=` or `<=` after `{shown}`, found {found}"))
                 .hint(format!("`LET {shown} = …` is computed at each use, `LET {shown} <= …` once and now"))
@@ -325,7 +339,10 @@ impl Parser<'_> {
     }
 
     pub(super) fn columns(&mut self) -> Read<Tall<Vec<Column>>> {
-        if self.peek() == Token::Name && matches!(self.peek_at(1), Token::Name | Token::Quoted | Token::Star) {
+        if self.peek() == Token::Name
+            && (matches!(self.peek_at(1), Token::Name | Token::Quoted | Token::Star)
+                || (self.at_word("TOP") && self.peek_at(1) == Token::Number))
+        {
             self.select_modifier();
         }
         let mut columns = Vec::new();
@@ -338,6 +355,13 @@ impl Parser<'_> {
                 if columns.len() == 1 && !self.ends_columns() && self.peek() != Token::Comma && !self.misspelt_from() {
                     continue;
                 }
+            } else if self.peek() == Token::Comma {
+                let here = self.span();
+                self.report(
+                    Diagnostic::error("V0012", here, "a comma too many").hint("delete it, or add a column before it"),
+                );
+                self.advance();
+                continue;
             } else if self.ends_columns() {
                 self.no_column(columns.is_empty());
                 break;
@@ -411,6 +435,16 @@ impl Parser<'_> {
     pub(super) fn select_modifier(&mut self) {
         let here = self.span();
         let word = self.word();
+        if word.eq_ignore_ascii_case("TOP") {
+            let count = self.word_at(1);
+            self.report(
+                Diagnostic::error("V0013", here, format!("VQL has no `{word}`"))
+                    .hint(format!("write `LIMIT {}` at the end", clip(count))),
+            );
+            self.advance();
+            self.advance();
+            return;
+        }
         if word.eq_ignore_ascii_case("DISTINCT") || word.eq_ignore_ascii_case("UNIQUE") {
             self.report(
                 Diagnostic::error("V0013", here, format!("VQL has no `{word}`"))
@@ -811,6 +845,10 @@ impl Parser<'_> {
             "FROM" if self.word_at(1).eq_ignore_ascii_case("JOIN") => JOIN,
             "FROM" => "a plugin has no alias; what follows is WHERE, GROUP BY, ORDER BY or LIMIT",
             "WHERE" => "an operator may be missing: conditions are joined by AND or OR",
+            "ORDER BY" if !nearest(word, ["DESC", "DESCENDING"]).is_empty() || upper == "DESCENDING" => {
+                "did you mean `DESC`?"
+            }
+            "ORDER BY" if !nearest(word, ["ASCENDING"]).is_empty() || upper == "ASCENDING" => "did you mean `ASC`?",
             _ => "an operator or a comma may be missing before it",
         };
         let failed = self.fail(problem.hint(hint));
