@@ -98,7 +98,8 @@ impl Flat {
             }
             ExprKind::Member { base, name, args } => {
                 self.expr(base)?;
-                self.put(".")?;
+                // `1.` is a number, and two points follow none.
+                self.put(if self.out.ends_with('.') { " ." } else { "." })?;
                 self.name(&name.name, Place::Label)?;
                 self.args(args.as_deref())
             }
@@ -479,7 +480,7 @@ impl<'a> Printer<'a> {
             }
             ExprKind::Member { base, name, args } => {
                 self.expr(base, indent);
-                self.out.push('.');
+                self.out.push_str(if self.out.ends_with('.') { " ." } else { "." });
                 self.name(&name.name, Place::Label);
                 if let Some(args) = args {
                     self.args(args, expr.span.end, indent);
