@@ -1,5 +1,6 @@
 //! `swoop query`: VQL on this machine, without a hub.
 
+mod explain;
 mod output;
 mod shell;
 mod table;
@@ -27,6 +28,9 @@ pub(crate) struct Query {
     /// A variable of the scope; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     env: Vec<String>,
+    /// Runs the query and shows, in place of its rows, what each step did and cost
+    #[arg(long)]
+    explain: bool,
 }
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -44,6 +48,10 @@ pub(crate) fn run(arguments: &Query) -> anyhow::Result<()> {
     for pair in &arguments.env {
         let (name, value) = pair.split_once('=').with_context(|| format!("--env {pair:?}: expected NAME=VALUE"))?;
         env.push((name.to_owned(), value.to_owned()));
+    }
+    if arguments.explain {
+        let text = arguments.vql.clone().map_or_else(from_stdin, Ok)?;
+        return explain::run(&text, env);
     }
     match &arguments.vql {
         Some(text) => once(text, arguments.format, env),

@@ -1,8 +1,11 @@
 //! Values to JSON bytes without a tree between, and JSON text to values.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use crate::row::Columns;
 use crate::value::{Dict, Value};
 
 /// Objects may hold what they want, so depth is watched here too: what is deeper is `null`.
@@ -229,15 +232,123 @@ impl<'de> serde::Deserialize<'de> for Value {
                 }
                 Ok(Value::from(items))
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-                let mut dict = Dict::new();
-                while let Some((key, value)) = map.next_entry::<String, Value>()? {
-                    dict.set(key, value);
-                }
-                Ok(Value::dict(dict))
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+                object(map).map(Value::dict)
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// The objects of one document, and of those after it, mostly have the same keys: those that were met last are kept for
+/// each thread, and shared.
+struct Shapes([Option<Arc<Columns>>; SHAPES]);
+
+const SHAPES: usize = 64;
+
+/// What is longer is not kept.
+const MAX_SHAPE: (usize, usize) = (64, 2048);
+
+thread_local! {
+    static LAST_SHAPES: RefCell<Shapes> = const { RefCell::new(Shapes([const { None }; SHAPES])) };
+}
+
+impl Shapes {
+    fn place(first: &str) -> usize {
+        let mix = |sum: usize, byte: &u8| sum.wrapping_mul(31).wrapping_add(usize::from(*byte));
+        first.as_bytes().iter().take(16).fold(first.len(), mix) % SHAPES
+    }
+
+    fn starting_with(&self, first: &str) -> Option<Arc<Columns>> {
+        let shape = self.0[Shapes::place(first)].as_ref();
+        shape.filter(|shape| shape.names().first().is_some_and(|name| **name == *first)).cloned()
+    }
+
+    fn keep(&mut self, shape: &Arc<Columns>) {
+        let names = shape.names();
+        if let Some(first) = names.first()
+            && names.len() <= MAX_SHAPE.0
+            && names.iter().map(|name| name.len()).sum::<usize>() <= MAX_SHAPE.1
+        {
+            self.0[Shapes::place(first)] = Some(shape.clone());
+        }
+    }
+}
+
+fn object<'de, A: serde::de::MapAccess<'de>>(mut map: A) -> Result<Dict, A::Error> {
+    let Some(first) = map.next_key_seed(FirstKey)? else { return Ok(Dict::new()) };
+    let mut values = Vec::with_capacity(first.as_ref().map_or(4, |shape| shape.len()));
+    let mut dict = match first {
+        Ok(shape) => {
+            values.push(map.next_value()?);
+            loop {
+                let at = values.len();
+                match map.next_key_seed(NextKey(shape.names().get(at)))? {
+                    None if at == shape.len() => return Ok(Dict::of_columns(shape, values)),
+                    None => {
+                        let shape = shape.first(at);
+                        LAST_SHAPES.with_borrow_mut(|shapes| shapes.keep(&shape));
+                        return Ok(Dict::of_columns(shape, values));
+                    }
+                    Some(None) => values.push(map.next_value()?),
+                    Some(Some(other)) => {
+                        let mut dict = Dict::of_columns(shape.first(at), values);
+                        dict.set(other, map.next_value::<Value>()?);
+                        break dict;
+                    }
+                }
+            }
+        }
+        Err(name) => {
+            let mut dict = Dict::with_capacity(4);
+            dict.set(name, map.next_value::<Value>()?);
+            dict
+        }
+    };
+    while let Some(name) = map.next_key::<Arc<str>>()? {
+        dict.set(name, map.next_value::<Value>()?);
+    }
+    LAST_SHAPES.with_borrow_mut(|shapes| shapes.keep(dict.columns()));
+    Ok(dict)
+}
+
+/// Reads the first key of an object: gives the shape that starts with it, or the key.
+struct FirstKey;
+
+impl<'de> serde::de::DeserializeSeed<'de> for FirstKey {
+    type Value = Result<Arc<Columns>, Arc<str>>;
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl serde::de::Visitor<'_> for FirstKey {
+    type Value = Result<Arc<Columns>, Arc<str>>;
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(LAST_SHAPES.with_borrow(|shapes| shapes.starting_with(key)).ok_or_else(|| Arc::from(key)))
+    }
+}
+
+/// Reads a key that is expected: gives None if it is that, else the key.
+struct NextKey<'k>(Option<&'k Arc<str>>);
+
+impl<'de> serde::de::DeserializeSeed<'de> for NextKey<'_> {
+    type Value = Option<Arc<str>>;
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl serde::de::Visitor<'_> for NextKey<'_> {
+    type Value = Option<Arc<str>>;
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(if self.0.is_some_and(|expected| **expected == *key) { None } else { Some(Arc::from(key)) })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::eval::explain::{SELECT, Texts};
 use crate::eval::{Layout, Pattern, compile_regex};
 use crate::plugin::{Function, Plugin, Registry, Signature};
 use crate::row::Columns;
@@ -36,6 +37,8 @@ pub(crate) struct Select {
     pub span: Span,
     /// The query on one line, for EXPLAIN alone.
     pub text: Arc<str>,
+    /// How its parts were written, where the execution is explained.
+    pub texts: Option<Arc<Texts>>,
 }
 
 pub(crate) enum Item {
@@ -189,16 +192,27 @@ pub(crate) struct Compiler<'r> {
     /// The SELECT whose expressions are compiled, and the names that have a slot in it.
     select: Cell<usize>,
     slots: RefCell<Vec<Arc<str>>>,
+    /// What the next SELECT is to be called, where the execution is explained.
+    label: Option<RefCell<String>>,
 }
 
 impl<'r> Compiler<'r> {
     pub(crate) fn new(registry: &'r Registry) -> Compiler<'r> {
-        Compiler { registry, aggregates: Cell::new(0), select: Cell::new(0), slots: RefCell::default() }
+        Compiler { registry, aggregates: Cell::new(0), select: Cell::new(0), slots: RefCell::default(), label: None }
+    }
+
+    /// Keeps the texts of the parts of each SELECT.
+    pub(crate) fn explained(self, explained: bool) -> Compiler<'r> {
+        Compiler { label: explained.then(RefCell::default), ..self }
     }
 }
 
 impl Compiler<'_> {
     pub(crate) fn select(&self, select: &ast::Select) -> Arc<Select> {
+        let texts = self.label.as_ref().map(|label| {
+            let label = Some(label.take()).filter(|l| !l.is_empty()).unwrap_or_else(|| SELECT.into());
+            Arc::new(Texts::new(label, select))
+        });
         // What is evaluated outside of its rows has no slots in it.
         let outer = (self.select.replace(0), self.slots.take());
         let from = self.source(&select.from);
@@ -232,6 +246,7 @@ impl Compiler<'_> {
             id,
             slots: slots.into(),
             span: select.span,
+            texts,
             text: Arc::from(if select.explain { canonical_select(select) } else { String::new() }),
         })
     }
@@ -309,7 +324,10 @@ impl Compiler<'_> {
             }),
             body: match &definition.body {
                 ast::LetBody::Expr(expr) => LetBody::Expr(self.expr(expr)),
-                ast::LetBody::Select(select) => LetBody::Select(self.select(select)),
+                ast::LetBody::Select(select) => {
+                    self.call_next(|| format!("LET {}", definition.name.name));
+                    LetBody::Select(self.select(select))
+                }
             },
             span: definition.span,
         })
@@ -318,11 +336,27 @@ impl Compiler<'_> {
     fn args(&self, args: &[ast::Arg], signature: Option<&'static Signature>, callee: &str) -> Args {
         let list: Vec<Arg> = args
             .iter()
-            .map(|a| Arg { name: a.name.name.clone(), value: self.arg_value(&a.value), span: a.name.span })
+            .map(|a| {
+                let is_query = match &a.value {
+                    ast::ArgValue::Select(_) => true,
+                    ast::ArgValue::Expr(expr) => matches!(expr.kind, ast::ExprKind::SubSelect(_)),
+                };
+                if is_query {
+                    self.call_next(|| format!("{} of {callee}", a.name.name));
+                }
+                Arg { name: a.name.name.clone(), value: self.arg_value(&a.value), span: a.name.span }
+            })
             .collect();
         let has_spread = list.iter().any(|a| &*a.name == SPREAD);
         let wrong = signature.and_then(|s| check(s, list.iter().map(|a| &*a.name), has_spread, callee));
         Args { list, wrong, has_spread, place: new_place() }
+    }
+
+    /// Says what the next SELECT is.
+    fn call_next(&self, label: impl FnOnce() -> String) {
+        if let Some(next) = &self.label {
+            next.replace(label());
+        }
     }
 
     fn arg_value(&self, value: &ast::ArgValue) -> ArgValue {
@@ -397,7 +431,12 @@ impl Compiler<'_> {
                 }
             }
             K::Paren { inner, .. } => self.expr(inner),
-            K::SubSelect(select) => Expr::SubSelect(self.select(select)),
+            K::SubSelect(select) => {
+                if self.label.as_ref().is_some_and(|label| label.borrow().is_empty()) {
+                    self.call_next(|| "sub-select".into());
+                }
+                Expr::SubSelect(self.select(select))
+            }
             K::Lambda { params, body } => Expr::Lambda(Arc::new(self.lambda(params, body))),
         }
     }

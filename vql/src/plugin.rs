@@ -275,7 +275,7 @@ impl<'a> Args<'a> {
     pub fn bytes(&self, name: &str) -> Result<Arc<[u8]>, CallError> {
         Ok(match self.value(name) {
             Value::Bytes(b) => b,
-            Value::Str(s) => Arc::from(s.as_bytes()),
+            Value::Str(s) => Arc::from(s),
             Value::Null => Arc::from(&b""[..]),
             other => other.as_bytes().map_or_else(|| Arc::from(other.to_text().as_bytes()), Arc::from),
         })

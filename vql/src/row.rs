@@ -1,35 +1,39 @@
 //! Rows: values under column names. The rows of one query share their names.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use crate::value::{Dict, Value};
 
-/// The column names of a query, with what makes finding and printing them fast.
-#[derive(Debug)]
+/// The column names of a query, or the keys of dicts, with what makes finding and printing them fast.
+#[derive(Debug, Default)]
 pub struct Columns {
-    names: Box<[Arc<str>]>,
+    names: Vec<Arc<str>>,
+    /// Where a name is first, once there are more than [`NARROW`].
+    places: HashMap<Arc<str>, usize>,
+    /// Whether a name is there twice.
+    repeats: bool,
     /// `"name":` ready for JSON.
-    json: Box<[Box<[u8]>]>,
+    json: OnceLock<Box<[Box<[u8]>]>>,
 }
+
+/// Of so many names, looking at each is faster than a hash.
+const NARROW: usize = 16;
 
 impl Columns {
     /// The names must differ; of two equal ones only the first is found by name.
     pub fn new<N: Into<Arc<str>>>(names: impl IntoIterator<Item = N>) -> Arc<Columns> {
-        let names: Box<[Arc<str>]> = names.into_iter().map(Into::into).collect();
-        let json = names
-            .iter()
-            .map(|name| {
-                let mut key = Vec::with_capacity(name.len() + 3);
-                crate::json::write_str(&mut key, name);
-                key.push(b':');
-                key.into_boxed_slice()
-            })
-            .collect();
-        Arc::new(Columns { names, json })
+        let mut columns = Columns::default();
+        for name in names {
+            let name = name.into();
+            columns.repeats |= columns.index(&name).is_some();
+            columns.push(name);
+        }
+        Arc::new(columns)
     }
 
     pub fn names(&self) -> &[Arc<str>] {
@@ -45,8 +49,64 @@ impl Columns {
     }
 
     pub fn index(&self, name: &str) -> Option<usize> {
-        // Rows are narrow: comparing lengths first makes this faster than a hash.
+        if self.names.len() > NARROW {
+            return self.places.get(name).copied();
+        }
         self.names.iter().position(|n| n.len() == name.len() && (n.as_ptr() == name.as_ptr() || **n == *name))
+    }
+
+    /// Appends a name.
+    pub(crate) fn push(&mut self, name: Arc<str>) {
+        self.json.take();
+        self.names.push(name);
+        let known = self.places.len();
+        if self.names.len() > NARROW {
+            let new = self.names.iter().enumerate().skip(if known == 0 { 0 } else { self.names.len() - 1 });
+            for (at, name) in new {
+                self.places.entry(name.clone()).or_insert(at);
+            }
+        }
+    }
+
+    /// Takes the name at `index` out.
+    pub(crate) fn remove(&mut self, index: usize) {
+        self.json.take();
+        let name = self.names.remove(index);
+        if self.names.len() <= NARROW {
+            self.places.clear();
+            return;
+        }
+        self.places.remove(&name);
+        for place in self.places.values_mut().filter(|place| **place > index) {
+            *place -= 1;
+        }
+    }
+
+    /// As many of the names, from the first on.
+    pub(crate) fn first(&self, n: usize) -> Arc<Columns> {
+        Columns::new(self.names[..n].iter().cloned())
+    }
+
+    pub(crate) fn repeats(&self) -> bool {
+        self.repeats
+    }
+
+    fn json(&self) -> &[Box<[u8]>] {
+        self.json.get_or_init(|| {
+            let key = |name: &Arc<str>| {
+                let mut key = Vec::with_capacity(name.len() + 3);
+                crate::json::write_str(&mut key, name);
+                key.push(b':');
+                key.into_boxed_slice()
+            };
+            self.names.iter().map(key).collect()
+        })
+    }
+}
+
+impl Clone for Columns {
+    fn clone(&self) -> Columns {
+        Columns { names: self.names.clone(), places: self.places.clone(), repeats: self.repeats, json: OnceLock::new() }
     }
 }
 
@@ -78,7 +138,7 @@ impl Row {
     }
 
     pub fn from_dict(dict: &Dict) -> Row {
-        Row { columns: Columns::new(dict.keys().cloned()), values: dict.values().cloned().collect() }
+        Row { columns: dict.columns().clone(), values: dict.values().cloned().collect() }
     }
 
     pub fn columns(&self) -> &Arc<Columns> {
@@ -98,7 +158,7 @@ impl Row {
     }
 
     pub fn to_dict(&self) -> Dict {
-        self.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+        self.clone().into_dict()
     }
 
     /// Replaces the value at `index`, which is there.
@@ -115,14 +175,14 @@ impl Row {
     }
 
     pub fn into_dict(self) -> Dict {
-        self.columns.names.iter().cloned().zip(self.values).collect()
+        Dict::of_columns(self.columns, self.values)
     }
 
     /// Appends the row as one JSON object without a line feed: keys in column order, times RFC 3339 in UTC,
     /// bytes as text with U+FFFD for what is not UTF-8.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.push(b'{');
-        for (i, (key, value)) in self.columns.json.iter().zip(&self.values).enumerate() {
+        for (i, (key, value)) in self.columns.json().iter().zip(&self.values).enumerate() {
             if i > 0 {
                 out.push(b',');
             }
@@ -161,8 +221,13 @@ pub trait RowView: Sync {
         if let Value::Int(n) = &*self.cell(index) { Some(*n) } else { None }
     }
 
+    /// What a name means on this row: the column of that name, or what else the row knows by it.
+    fn find(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.columns().index(name).map(|i| self.cell(i))
+    }
+
     fn get(&self, name: &str) -> Option<Value> {
-        self.columns().index(name).map(|i| self.value(i))
+        self.find(name).map(Cow::into_owned)
     }
 
     /// Reads every cell.

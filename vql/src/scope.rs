@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 
+use crate::eval::explain::{Node, Profile};
 use crate::eval::{Lambda, Layout, Mocks, Place, SelectRow, Store, StoredQuery};
 use crate::plan::{self, Symbol};
 use crate::plugin::{EmitView, Flow, Registry};
@@ -50,6 +51,8 @@ enum Frame<'a> {
     /// The columns of a SELECT, over the row of its source.
     Selected(&'a SelectRow<'a>),
     Vars(&'a [(Arc<str>, Value)]),
+    /// Around a SELECT that is explained; None around one that is not, under one that is.
+    Profile(Option<&'a Arc<Node>>),
     Plain,
 }
 
@@ -58,7 +61,7 @@ impl<'a> Frame<'a> {
         match self {
             Frame::Row(row) | Frame::Source(_, row) => Some(row),
             Frame::Selected(row) => Some(row),
-            Frame::Globals | Frame::Vars(_) | Frame::Plain => None,
+            Frame::Globals | Frame::Vars(_) | Frame::Profile(_) | Frame::Plain => None,
         }
     }
 }
@@ -118,6 +121,22 @@ impl<'a> Context<'a> {
         Context { aggregates, ..self.child(Frame::Plain) }
     }
 
+    pub(crate) fn with_node<'b>(&'b self, node: Option<&'b Arc<Node>>) -> Context<'b> {
+        self.child(Frame::Profile(node))
+    }
+
+    /// Where the SELECT around writes down what it does; None when nobody wants to know.
+    pub(crate) fn node(&self) -> Option<&'a Arc<Node>> {
+        self.shared.profile.as_ref()?;
+        self.nodes().next()?
+    }
+
+    /// Those of the SELECTs around, innermost first.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = Option<&'a Arc<Node>>> + Clone {
+        let chain = std::iter::successors(Some(*self), |at| at.parent.copied());
+        chain.filter_map(|at| if let Frame::Profile(node) = at.frame { Some(node) } else { None })
+    }
+
     fn child<'b>(&'b self, frame: Frame<'b>) -> Context<'b> {
         Context {
             shared: self.shared,
@@ -174,16 +193,23 @@ impl<'a> Context<'a> {
             match at.frame {
                 Frame::Source(layout, row) if layout.select == symbol.select => match layout.below(symbol.slot) {
                     Place::Input(index) => return Some(row.cell(index)),
-                    _ => break,
+                    // It may still mean something to the row.
+                    _ => match row.find(&symbol.name) {
+                        None => break,
+                        found => return found,
+                    },
                 },
                 Frame::Selected(row) if row.layout.select == symbol.select => match row.layout.above(symbol.slot) {
                     Place::Input(index) => return Some(row.input.cell(index)),
                     Place::Cell(index) => return Some(row.cell(index)),
-                    Place::Outside => {
-                        // Past the source too.
-                        at = at.parent.unwrap_or(at);
-                        break;
-                    }
+                    Place::Outside => match row.input.find(&symbol.name) {
+                        None => {
+                            // Past the source too.
+                            at = at.parent.unwrap_or(at);
+                            break;
+                        }
+                        found => return found,
+                    },
                 },
                 Frame::Plain => {}
                 _ => return self.found(self.borrowed(&symbol.name)?),
@@ -239,10 +265,8 @@ impl<'a> Context<'a> {
                     };
                 }
                 frame => {
-                    if let Some(row) = frame.row()
-                        && let Some(index) = row.columns().index(name)
-                    {
-                        return Some(Borrowed::Value(row.cell(index)));
+                    if let Some(value) = frame.row().and_then(|row| row.find(name)) {
+                        return Some(Borrowed::Value(value));
                     }
                 }
             }
@@ -498,6 +522,8 @@ pub(crate) struct Shared {
     pub log: Arc<dyn LogSink>,
     pub cancel: CancelToken,
     pub budget: Option<Arc<dyn Budget>>,
+    /// Where to write down what queries do, if anybody wants to know.
+    pub profile: Option<Profile>,
     /// What may be kept in memory and on disk.
     pub store: Arc<Store>,
     pub extensions: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -560,13 +586,14 @@ impl Run {
 
 impl Shared {
     /// What an artifact that is called gets: everything but the variables and the states, and a log of its own.
-    pub(crate) fn for_artifact(&self, cancel: &CancelToken, log: Arc<dyn LogSink>) -> Shared {
+    pub(crate) fn for_artifact(&self, cancel: &CancelToken, log: Arc<dyn LogSink>, profile: Option<Profile>) -> Shared {
         Shared {
             registry: self.registry.clone(),
             globals: RwLock::default(),
             log,
             cancel: cancel.clone(),
             budget: self.budget.clone(),
+            profile,
             store: self.store.clone(),
             extensions: self.extensions.clone(),
             clock: self.clock.clone(),
@@ -585,7 +612,7 @@ impl Shared {
 
     /// A scope of its own for query(), without variables and states, that stops with `cancel`.
     pub(crate) fn apart(&self, cancel: &CancelToken, log: Arc<dyn LogSink>) -> Shared {
-        Shared { artifact_depth: self.artifact_depth, ..self.for_artifact(cancel, log) }
+        Shared { artifact_depth: self.artifact_depth, ..self.for_artifact(cancel, log, None) }
     }
 
     /// Logs a line unless it was logged before.

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::eval::StoredQuery;
+use crate::row::Columns;
 
 /// One VQL value. Cloning copies a word or bumps a reference count, never the content.
 #[derive(Clone, Default)]
@@ -396,10 +396,13 @@ impl Extend<Value> for List {
     }
 }
 
-/// An ordered map from names to values.
+/// An ordered map from names to values. Dicts that were made alike share their names.
 #[derive(Clone, Debug, Default)]
 pub struct Dict {
-    entries: IndexMap<Arc<str>, Value>,
+    /// No name is there twice.
+    columns: Arc<Columns>,
+    /// As many as there are names.
+    values: Vec<Value>,
     /// 1 more than that of the deepest value.
     depth: u32,
 }
@@ -410,7 +413,7 @@ impl Dict {
     }
 
     pub fn with_capacity(n: usize) -> Dict {
-        Dict { entries: IndexMap::with_capacity(n), depth: 1 }
+        Dict { values: Vec::with_capacity(n), ..Dict::default() }
     }
 
     /// `Dict::of([("Name", "eth0".into()), …])`
@@ -418,58 +421,97 @@ impl Dict {
         entries.into_iter().map(|(k, v)| (k.into(), v)).collect()
     }
 
+    /// The values, as many as there are columns, under the names of the columns. Of equal names the last one's value
+    /// counts.
+    pub fn of_columns(columns: Arc<Columns>, mut values: Vec<Value>) -> Dict {
+        if columns.repeats() {
+            return columns.names().iter().cloned().zip(values).collect();
+        }
+        let mut depth = 1;
+        for value in &mut values {
+            if value.depth() > 0 {
+                *value = nested(std::mem::take(value), &mut depth);
+            }
+        }
+        values.resize(columns.len(), Value::Null);
+        Dict { columns, values, depth }
+    }
+
     /// Sets `name`; a name that is there keeps its place.
     pub fn set(&mut self, name: impl Into<Arc<str>>, value: impl Into<Value>) {
         let value = nested(value.into(), &mut self.depth);
-        self.entries.insert(name.into(), value);
+        let name = name.into();
+        match self.columns.index(&name) {
+            Some(at) => self.values[at] = value,
+            None => {
+                Arc::make_mut(&mut self.columns).push(name);
+                self.values.push(value);
+            }
+        }
     }
 
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.entries.get(name)
+        self.columns.index(name).map(|at| &self.values[at])
     }
 
     /// Takes `name` out; the order of the others stays.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        self.entries.shift_remove(name)
+        let at = self.columns.index(name)?;
+        Arc::make_mut(&mut self.columns).remove(at);
+        Some(self.values.remove(at))
     }
 
     pub fn contains(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+        self.columns.index(name).is_some()
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.values.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.values.is_empty()
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Value)> {
-        self.entries.iter()
+        self.columns.names().iter().zip(&self.values)
     }
 
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
-        self.entries.keys()
+        self.columns.names().iter()
     }
 
     pub fn values(&self) -> impl ExactSizeIterator<Item = &Value> {
-        self.entries.values()
+        self.values.iter()
+    }
+
+    /// The names, which other dicts may share.
+    pub fn columns(&self) -> &Arc<Columns> {
+        &self.columns
+    }
+
+    /// The value at a place.
+    pub fn at(&self, index: usize) -> Option<&Value> {
+        self.values.get(index)
     }
 }
 
 impl FromIterator<(Arc<str>, Value)> for Dict {
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Value)>>(iter: I) -> Dict {
-        let mut depth = 1;
-        let entries = iter.into_iter().map(|(name, value)| (name, nested(value, &mut depth))).collect();
-        Dict { entries, depth }
+        let entries = iter.into_iter();
+        let mut dict = Dict::with_capacity(entries.size_hint().0);
+        dict.depth = 1;
+        for (name, value) in entries {
+            dict.set(name, value);
+        }
+        dict
     }
 }
 
 impl IntoIterator for Dict {
     type Item = (Arc<str>, Value);
-    type IntoIter = indexmap::map::IntoIter<Arc<str>, Value>;
+    type IntoIter = std::iter::Zip<std::vec::IntoIter<Arc<str>>, std::vec::IntoIter<Value>>;
     fn into_iter(self) -> Self::IntoIter {
-        self.entries.into_iter()
+        self.columns.names().to_vec().into_iter().zip(self.values)
     }
 }

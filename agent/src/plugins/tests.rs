@@ -338,3 +338,81 @@ fn this_process_is_among_the_processes() {
     assert_eq!(info, [r#"{"OS":"linux","H":true,"B":true,"U":true}"#]);
     assert_eq!(json(here, "SELECT User FROM users() WHERE Uid = 0 LIMIT 1").len(), 1);
 }
+
+#[test]
+fn files_are_written_and_copied_and_go_again() {
+    let dir = tree();
+    let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    let value = |expr: &str| json(dir.path(), &format!("SELECT {expr} AS V FROM scope()")).remove(0);
+
+    value("write_file(data='one', dest=Dir + '/new')");
+    value("write_file(data='two', dest=Dir + '/new', append=TRUE, permissions='x')");
+    assert_eq!((read("new").as_str(), mode("new")), ("onetwo", 0o700));
+    value("write_file(data='three', dest=Dir + '/new')");
+    assert_eq!(read("new"), "three");
+    value("copy(filename=Dir + '/new', dest=Dir + '/x/y/z', create_directories=TRUE, permissions='rw-r--r--')");
+    assert_eq!((read("x/y/z").as_str(), mode("x/y/z"), mode("x")), ("three", 0o644, 0o700));
+    value("copy(filename='Hello', accessor='data', dest=Dir + '/hi')");
+    assert_eq!((read("hi").as_str(), mode("hi")), ("Hello", 0o600));
+    assert_eq!(value("rm(filename=Dir + '/hi')"), r#"{"V":true}"#);
+    assert!(!dir.path().join("hi").exists());
+
+    // Temporary files are there while the query runs.
+    let text = "tempfile(data=('a', 'b'), extension='.txt', permissions='x')";
+    let rows = json(
+        dir.path(),
+        &format!(
+            "LET F <= {text} LET D <= tempdir() SELECT F, D, read_file(filename=F) AS Text, \
+                  write_file(data='x', dest=D + '/x') AS X, stat(filename=F).Mode.String AS Mode FROM scope()"
+        ),
+    );
+    let row: serde_json::Value = serde_json::from_str(&rows[0]).unwrap();
+    assert_eq!((row["Text"].as_str(), row["Mode"].as_str()), (Some("ab"), Some("-rwx------")));
+    assert!(row["F"].as_str().unwrap().ends_with(".txt"));
+    for gone in ["F", "D", "X"] {
+        assert!(!Path::new(row[gone].as_str().unwrap()).exists(), "{gone} is still there");
+    }
+
+    for (query, part) in [
+        ("copy(filename=Dir + '/none', dest=Dir + '/x')", "No such file"),
+        ("write_file(data='x', dest=Dir + '/no/such/dir')", "No such file"),
+        ("write_file(data='x', dest=Dir)", "Is a directory"),
+        ("write_file(data='x', dest=Dir + '/new', permissions='yes')", "'0755'"),
+        ("write_file(data='x', dest='')", "names no file"),
+        ("rm(filename=Dir + '/none')", "No such file"),
+        ("tempfile(extension='/../x')", "`extension`"),
+    ] {
+        let (_, log) = query_in(dir.path(), &format!("SELECT {query} AS V FROM scope()"));
+        assert!(log.len() == 1 && log[0].contains(part), "{query}: {log:?}");
+    }
+}
+
+#[test]
+fn rows_are_written_and_read_back_as_they_were() {
+    let dir = tree();
+    let rows = "{ SELECT _value AS N, '0' + _value AS T, '7' AS S, (1, 'x') AS L, dict(a=1.5) AS D, NULL AS Z, \
+                'a \"b\", c\nd' AS Q FROM range(end=2) }";
+    let written = json(dir.path(), &format!("SELECT * FROM write_jsonl(filename=Dir + '/r.jsonl', query={rows})"));
+    assert_eq!(json(dir.path(), "SELECT * FROM parse_jsonl(filename=Dir + '/r.jsonl')"), written);
+    json(dir.path(), &format!("SELECT * FROM write_jsonl(filename=Dir + '/r.jsonl', append=TRUE, query={rows})"));
+    assert_eq!(json(dir.path(), "SELECT * FROM parse_jsonl(filename=Dir + '/r.jsonl')").len(), 4);
+
+    let query = format!("SELECT N, S, L, D, Q FROM write_csv(filename=Dir + '/r.csv', query={rows})");
+    let written = json(dir.path(), &query);
+    assert_eq!(json(dir.path(), "SELECT N, S, L, D, Q FROM parse_csv(filename=Dir + '/r.csv')"), written);
+    let text = fs::read_to_string(dir.path().join("r.csv")).unwrap();
+    assert!(text.starts_with("N,T,S,L,D,Z,Q\n0,"), "{text}");
+
+    for (query, part) in [
+        ("write_csv(filename=Dir + '/no/x.csv', query={ SELECT 1 AS A FROM scope() })", "No such file"),
+        ("write_jsonl(filename=Dir + '/x', accessor='data', query={ SELECT 1 AS A FROM scope() })", "use `file`"),
+        (
+            "write_csv(filename=Dir + '/x.csv', query={ SELECT * FROM chain(a=dict(A=1), b=dict(A=2, B=3)) })",
+            "the column `B` is not in the first row",
+        ),
+    ] {
+        let (_, log) = query_in(dir.path(), &format!("SELECT * FROM {query}"));
+        assert!(log.len() == 1 && log[0].contains(part), "{query}: {log:?}");
+    }
+}

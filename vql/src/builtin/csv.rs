@@ -139,6 +139,15 @@ fn value(field: &[u8]) -> Value {
     }
 }
 
+/// How a value is written so that it is read back as it is.
+pub fn field(value: &Value) -> Vec<u8> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Str(text) if number(text).is_some() => [b" ", text.as_bytes()].concat(),
+        other => other.as_bytes().map_or_else(|| other.to_text().as_bytes().to_vec(), <[u8]>::to_vec),
+    }
+}
+
 fn number(text: &str) -> Option<Value> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(whole, rest)| (whole, Some(rest)));
@@ -156,8 +165,12 @@ pub(super) fn register(registry: &mut Registry) {
     registry.add_plugin(Plug(&PARSE_CSV, run));
 }
 
-/// CSV with a line of headers to an array of dicts.
+/// CSV with a line of headers to an array of dicts. Who writes it here wants to hear of a quote that is not closed;
+/// files are read as they come.
 pub(crate) fn to_dicts(text: &str) -> Result<Value, String> {
+    if has_open_quote(text) {
+        return Err("CSV: a quote is not closed".into());
+    }
     let mut records = Records::new(files::without_mark(text.as_bytes()), b',', None);
     let mut read = || -> std::io::Result<Vec<Value>> {
         let Some(first) = records.next()? else { return Ok(Vec::new()) };
@@ -169,6 +182,21 @@ pub(crate) fn to_dicts(text: &str) -> Result<Value, String> {
         Ok(dicts)
     };
     read().map(Value::from).map_err(|error| format!("CSV: {error}"))
+}
+
+fn has_open_quote(text: &str) -> bool {
+    let mut quoted = false;
+    let mut before = b',';
+    for byte in text.bytes() {
+        // A doubled quote closes and opens again.
+        quoted = match byte {
+            b'"' if quoted => false,
+            b'"' => matches!(before, b',' | b'\n' | b'\r' | b'"'),
+            _ => quoted,
+        };
+        before = byte;
+    }
+    quoted
 }
 
 #[cfg(test)]

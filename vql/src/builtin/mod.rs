@@ -133,6 +133,8 @@ mod uuid;
 mod version;
 mod xor;
 
+pub use csv::field as csv_field;
+
 use crate::plugin::Registry;
 
 /// Adds all of them.

@@ -15,8 +15,6 @@ static PARSE_JSONL: Signature = Signature::new(
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
     files::each(cx, args, "filename", |path, file| {
         let mut lines = Lines::new(file.unpacked()?, files::MAX_RECORD);
-        // The rows of a file have the same names more often than not.
-        let mut columns: Option<Arc<Columns>> = None;
         let mut number = 0_u64;
         let mut within = false;
         while let Some((line, goes_on)) = lines.next()? {
@@ -34,7 +32,7 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
                 false => crate::json::parse(line).map_err(|error| error.to_string()),
             };
             let flow = match parsed {
-                Ok(Value::Dict(dict)) => emit(&row(&dict, &mut columns)),
+                Ok(Value::Dict(dict)) => emit(&*dict),
                 Ok(value) => cx.rows(&Value::array([value]), emit),
                 Err(error) => {
                     cx.error(format!("parse_jsonl: {}: line {number}: {error}", path.show()));
@@ -47,14 +45,6 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
         }
         Ok(CONTINUE)
     })
-}
-
-fn row(dict: &Dict, known: &mut Option<Arc<Columns>>) -> Row {
-    let columns = match known {
-        Some(columns) if columns.len() == dict.len() && columns.names().iter().eq(dict.keys()) => columns,
-        _ => known.insert(Columns::new(dict.keys().cloned())),
-    };
-    Row::new(columns, dict.values().cloned().collect())
 }
 
 pub(super) fn register(registry: &mut Registry) {

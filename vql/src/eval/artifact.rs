@@ -95,7 +95,8 @@ fn run_unit(
         text: unit.text.clone(),
         artifact: prepared.artifact.name.as_str().into(),
     };
-    let shared = Arc::new(cx.shared.for_artifact(cx.cancel_token(), Arc::new(log)));
+    let shared =
+        Arc::new(cx.shared.for_artifact(cx.cancel_token(), Arc::new(log), cx.node().map(|node| node.inside())));
     let _stop = StopBackground(&shared);
     shared.globals.write().extend(env.iter().map(|(name, value)| (name.clone(), Binding::Value(value.clone()))));
     let aggregates = Aggregates::default();

@@ -42,6 +42,9 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64
     if cx.cancelled() {
         return;
     }
+    if groups.writer.is_none() {
+        counts.groups(groups.in_memory.len() as u64);
+    }
     if groups.writer.is_none() && select.order_by.is_empty() {
         let _ = groups.in_memory.into_values().filter_map(|g| g.row).try_for_each(|row| emit(&LastRow::new(row)));
         return;
@@ -50,7 +53,11 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64
     let directions = select.order_by.iter().map(|(_, descending)| *descending).chain([false]).collect();
     let mut sorter = Sorter::new(cx, select.span, "the groups of GROUP BY", directions).limit(limit);
     let mut spilled = 0;
+    let on_disk = groups.writer.is_some();
     let _ = groups.finish(&mut sorter, &mut spilled);
+    if on_disk {
+        counts.groups(sorter.rows());
+    }
     spilled += sorter.finish(cx, emit);
     counts.spilled(spilled);
 }

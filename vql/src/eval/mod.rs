@@ -6,6 +6,7 @@
 
 mod artifact;
 mod cache;
+pub mod explain;
 mod expr;
 mod group;
 mod held;
@@ -128,6 +129,7 @@ impl Execution {
                 log: Arc::new(|_: LogRecord| {}),
                 cancel: CancelToken::new(),
                 budget: None,
+                profile: None,
                 store: Arc::default(),
                 extensions: HashMap::new(),
                 clock: Arc::new(Timestamp::now),
@@ -170,6 +172,13 @@ impl Execution {
     #[must_use]
     pub fn budget(self, budget: impl Budget + 'static) -> Execution {
         self.change(|shared| shared.budget = Some(Arc::new(budget)))
+    }
+
+    /// Gathers in `profile` what the steps of each query do and cost. That takes time of its own: two looks at the clock
+    /// for each step of a row.
+    #[must_use]
+    pub fn explain(self, profile: &explain::Profile) -> Execution {
+        self.change(|shared| shared.profile = Some(profile.clone()))
     }
 
     /// How much memory the query's sorts, groups, aggregates and materialized rows may take together, in bytes, roughly:
@@ -267,7 +276,7 @@ impl Execution {
     /// The zone that the variable TZ names for the times in the rows; None leaves them in UTC.
     fn output_zone(&self) -> Option<TimeZone> {
         let cx = self.root();
-        cx.value_of("TZ").filter(Value::truth)?;
+        cx.lookup("TZ").filter(Value::truth)?;
         Some(crate::builtin::time::zone(&cx, "TZ"))
     }
 
@@ -304,7 +313,7 @@ pub(crate) fn run_statement(
     statement: &ast::Statement,
     emit: &mut dyn FnMut(&dyn RowView) -> Flow,
 ) -> Flow {
-    let compiler = plan::Compiler::new(cx.registry());
+    let compiler = plan::Compiler::new(cx.registry()).explained(cx.shared.profile.is_some());
     match statement {
         ast::Statement::Select(select) => select::run(cx, &compiler.select(select), emit),
         ast::Statement::Let(definition) => {

@@ -255,6 +255,7 @@ pub fn contains(a: &Value, b: &Value) -> bool {
         }
         Value::Dict(dict) => a.as_str().is_some_and(|key| dict.contains(key)),
         Value::Array(items) => items.iter().any(|item| equal(a, item)),
+        Value::Object(object) if let Some(items) = object.elements() => items.iter().any(|item| equal(a, item)),
         other => equal(a, other),
     }
 }

@@ -131,17 +131,7 @@ pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) 
             for item in items.iter() {
                 match item {
                     Value::Null => {}
-                    Value::Dict(dict) => {
-                        let same = |c: &&Arc<Columns>| {
-                            c.len() == dict.len()
-                                && c.names().iter().zip(dict.keys()).all(|(a, b)| Arc::ptr_eq(a, b) || a == b)
-                        };
-                        let shared = match columns.as_ref().filter(same) {
-                            Some(shared) => shared.clone(),
-                            None => columns.insert(Columns::new(dict.keys().cloned())).clone(),
-                        };
-                        emit(&DictRow { columns: shared, dict })?;
-                    }
+                    Value::Dict(dict) => emit(&**dict)?,
                     Value::Query(query) => query.run(cx, emit)?,
                     Value::Object(object) if object.plain().is_none() => {
                         let names = object.members();
@@ -163,7 +153,7 @@ pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) 
             }
             ControlFlow::Continue(())
         }
-        Value::Dict(dict) => emit(&DictRow { columns: Columns::new(dict.keys().cloned()), dict }),
+        Value::Dict(dict) => emit(&**dict),
         Value::Object(object) => match object.plain() {
             Some(plain) => rows_of(cx, &plain, emit),
             None if object.members().is_empty() => emit(&Row::of([("_value", value.clone())])),
@@ -173,23 +163,21 @@ pub(crate) fn rows_of(cx: &Context<'_>, value: &Value, emit: &mut EmitView<'_>) 
     }
 }
 
-/// A dict seen as a row.
-struct DictRow<'d> {
-    columns: Arc<Columns>,
-    dict: &'d Dict,
-}
-
-impl RowView for DictRow<'_> {
+impl RowView for Dict {
     fn columns(&self) -> &Arc<Columns> {
-        &self.columns
+        Dict::columns(self)
     }
 
     fn value(&self, index: usize) -> Value {
-        self.columns.names().get(index).and_then(|name| self.dict.get(name)).cloned().unwrap_or_default()
+        self.at(index).cloned().unwrap_or_default()
     }
 
-    fn get(&self, name: &str) -> Option<Value> {
-        self.dict.get(name).cloned()
+    fn cell(&self, index: usize) -> Cow<'_, Value> {
+        self.at(index).map_or(Cow::Owned(Value::Null), Cow::Borrowed)
+    }
+
+    fn to_row(&self) -> Row {
+        Row::from_dict(self)
     }
 }
 
@@ -209,8 +197,8 @@ impl RowView for ObjectRow<'_> {
         self.columns.names().get(index).and_then(|name| self.object.get(name)).unwrap_or_default()
     }
 
-    fn get(&self, name: &str) -> Option<Value> {
-        self.object.get(name).or_else(|| (name == "_value").then(|| self.value.clone()))
+    fn find(&self, name: &str) -> Option<Cow<'_, Value>> {
+        self.object.get(name).or_else(|| (name == "_value").then(|| self.value.clone())).map(Cow::Owned)
     }
 }
 
@@ -233,7 +221,7 @@ pub(crate) fn materialize(cx: &Context<'_>, value: Value) -> Value {
 #[inline]
 pub(crate) fn values<'v>(cx: &Context<'_>, value: Cow<'v, Value>) -> Cow<'v, Value> {
     match &*value {
-        Value::Query(_) => Cow::Owned(materialize(cx, value.into_owned())),
+        Value::Query(_) | Value::Object(_) => Cow::Owned(materialize(cx, value.into_owned())),
         Value::Array(items) if holds_queries(items) => Cow::Owned(materialize(cx, value.into_owned())),
         _ => value,
     }

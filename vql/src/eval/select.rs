@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
+use super::explain::Node;
 use super::{MockKind, group, rows_of, sort, suggest};
 use crate::plan::{Expr, Item, Select, Source};
 use crate::plugin::{EmitView, Flow};
@@ -17,7 +18,16 @@ pub(super) const BREAK: Flow = ControlFlow::Break(());
 
 /// Runs `select` in the scope of `cx`. Break when `emit` broke or the query was cancelled; LIMIT is no Break.
 pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) -> Flow {
+    let Some(profile) = &cx.shared.profile else { return run_once(cx, select, emit) };
+    let Some(texts) = &select.texts else { return run_once(&cx.with_node(None), select, emit) };
+    let node = profile.enter(texts, cx.nodes().flatten());
+    let cx = cx.with_node(Some(&node));
+    node.run(|| run_once(&cx, select, emit))
+}
+
+fn run_once(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) -> Flow {
     let Some(cx) = cx.deeper(select.span) else { return cx.unless_cancelled() };
+    let node = cx.node();
     let limit = match &select.limit {
         None => u64::MAX,
         Some(limit) => match cx.materialize(limit.eval(&cx)).as_int() {
@@ -38,6 +48,9 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
     let mut broke = false;
     let mut limited = |row: &dyn RowView| {
         add(&counts.out, 1);
+        if let Some(node) = node {
+            node.leaves(row);
+        }
         if emit(row).is_break() {
             broke = true;
             return BREAK;
@@ -55,6 +68,9 @@ pub(crate) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
     if select.explain {
         counts.explain(&cx, select);
     }
+    if let Some(node) = node {
+        counts.write_down(node, left == 0);
+    }
     if broke || cx.cancelled() { BREAK } else { CONTINUE }
 }
 
@@ -65,6 +81,7 @@ pub(super) struct Counts {
     kept: std::cell::Cell<u64>,
     out: std::cell::Cell<u64>,
     spilled: std::cell::Cell<u64>,
+    groups: std::cell::Cell<u64>,
 }
 
 /// Gives the number before.
@@ -86,6 +103,17 @@ impl Counts {
     /// So many bytes went to disk.
     pub(super) fn spilled(&self, bytes: u64) {
         add(&self.spilled, bytes);
+    }
+
+    /// There were so many groups.
+    pub(super) fn groups(&self, groups: u64) {
+        add(&self.groups, groups);
+    }
+
+    fn write_down(&self, node: &Node, limit_met: bool) {
+        let [read, kept, out, groups, spilled] =
+            [&self.read, &self.kept, &self.out, &self.groups, &self.spilled].map(std::cell::Cell::get);
+        node.count(read, kept, out, groups, spilled, limit_met);
     }
 
     fn explain(&self, cx: &Context<'_>, select: &Select) {
@@ -277,13 +305,19 @@ impl SelectRow<'_> {
             return true;
         }
         let above = self.below.with_selected(self);
-        self.select.filter.iter().all(|condition| condition.truth(&above))
+        let mut conditions = self.select.filter.iter().enumerate();
+        match self.below.node() {
+            None => conditions.all(|(_, condition)| condition.truth(&above)),
+            Some(node) => conditions.all(|(at, condition)| node.condition(at, || condition.truth(&above))),
+        }
     }
 
     fn compute(&self, item: usize) -> Value {
-        match &self.select.items[item] {
-            Item::Column { expr, .. } => self.below.materialize(expr.eval(self.below)),
-            Item::Star => Value::Null,
+        let Item::Column { expr, .. } = &self.select.items[item] else { return Value::Null };
+        let value = || self.below.materialize(expr.eval(self.below));
+        match self.below.node() {
+            None => value(),
+            Some(node) => node.column(item, value),
         }
     }
 }
@@ -351,6 +385,13 @@ impl RowView for SelectRow<'_> {
 
 /// The rows of what stands behind FROM.
 pub(super) fn source(cx: &Context<'_>, from: &Source, emit: &mut EmitView<'_>) -> Flow {
+    match cx.node() {
+        None => rows_from(cx, from, emit),
+        Some(node) => node.source(|emit| rows_from(cx, from, emit), emit),
+    }
+}
+
+fn rows_from(cx: &Context<'_>, from: &Source, emit: &mut EmitView<'_>) -> Flow {
     if let Some(rows) = cx.shared.run.mocks.answer(MockKind::Plugin, &from.name) {
         return rows_of(cx, &rows, emit);
     }

@@ -360,6 +360,11 @@ impl Sorter {
         Sorter { most: usize::try_from(limit).ok().filter(|n| *n <= MAX_KEPT), ..self }
     }
 
+    /// How many rows were given.
+    pub(super) fn rows(&self) -> u64 {
+        self.pushed
+    }
+
     pub(super) fn directions(&self) -> &[bool] {
         &self.directions
     }

@@ -42,7 +42,7 @@ pub(crate) enum SpillError {
     Damaged,
 }
 
-fn size_text(bytes: u64) -> String {
+pub(super) fn size_text(bytes: u64) -> String {
     match bytes {
         0..1_048_576 => format!("{bytes} bytes"),
         1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
