@@ -470,7 +470,7 @@ impl Lexer<'_> {
         let escaped = format!("\\{}", char::from(quote));
         problem = problem.hint(if self.text[line.range()].contains(&escaped) {
             format!("`{escaped}` is a quote inside the string, not its end: write `\\\\` for a backslash at the end of a path")
-        } else if let Some(word) = self.word_before(start) {
+        } else if let Some(word) = self.word_before(start).filter(|_| self.long_string.is_none()) {
             format!("if `{word}` is the text, a quote is missing before it: {0}{word}{0}", char::from(quote))
         } else {
             format!("close it with {0}; inside the string write \\{0}", char::from(quote))
