@@ -14,7 +14,7 @@ static MOCK: Signature = Signature::new(
         req("results", Lazy, "The answer"),
     ],
 )
-.group(Group::Other)
+.group(Group::Control)
 .examples(&["LET _ <= mock(plugin='glob', results=(dict(Name='a'), dict(Name='b'))) SELECT * FROM glob()"]);
 
 fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {

@@ -13,7 +13,7 @@ static MOCK_CHECK: Signature = Signature::new(
         opt("clear", Bool, "Then forget the mock"),
     ],
 )
-.group(Group::Other)
+.group(Group::Control)
 .examples(&["LET _ <= mock(function='hash', results='x')
  SELECT hash() AS Hash, mock_check(function='hash', expected_calls=1) AS Good FROM scope()"]);
 

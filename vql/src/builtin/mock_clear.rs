@@ -3,7 +3,7 @@
 use super::prelude::*;
 
 static MOCK_CLEAR: Signature = Signature::new("mock_clear", "Forgets all that is mocked, and gives TRUE.", &[])
-    .group(Group::Other)
+    .group(Group::Control)
     .examples(&["SELECT mock_clear() AS Cleared FROM scope()"]);
 
 fn call(cx: &Context<'_>, _args: &Args<'_>) -> Result<Value, CallError> {

@@ -13,7 +13,7 @@ static MOCK_REPLAY: Signature = Signature::new(
         opt("clear", Bool, "Then forget the mock"),
     ],
 )
-.group(Group::Other)
+.group(Group::Control)
 .examples(&["LET _ <= mock(function='hash', results=('a', 'b'))
  SELECT hash() AS A, mock_replay(function='hash', expected_calls=1) AS Good, hash() AS Again FROM scope()"]);
 

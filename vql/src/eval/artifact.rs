@@ -26,7 +26,10 @@ const SOURCE_COLUMN: &str = "_Source";
 
 /// Artifacts that were called, read and parsed, by name and source; or why they cannot be used.
 #[derive(Default)]
-pub(crate) struct PreparedCache(Mutex<HashMap<(Arc<str>, Option<Arc<str>>), Result<Arc<Prepared>, String>>>);
+pub(crate) struct PreparedCache(Mutex<HashMap<Wanted, Result<Arc<Prepared>, String>>>);
+
+/// An artifact's name, and that of one of its sources.
+type Wanted = (Arc<str>, Option<Arc<str>>);
 
 struct Prepared {
     artifact: Arc<Artifact>,
