@@ -509,7 +509,19 @@ enum Borrowed<'v> {
     Let(Arc<plan::Let>),
 }
 
+/// Passes on what is logged, while there is somebody to hear it.
+struct DetachedLog(Weak<Shared>);
+
+impl LogSink for DetachedLog {
+    fn log(&self, record: LogRecord) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.once(record.level, record.span, record.message);
+        }
+    }
+}
+
 /// A variable of the script.
+#[derive(Clone)]
 pub(crate) enum Binding {
     Value(Value),
     Let(Arc<plan::Let>),
@@ -613,6 +625,23 @@ impl Shared {
     /// A scope of its own for query(), without variables and states, that stops with `cancel`.
     pub(crate) fn apart(&self, cancel: &CancelToken, log: Arc<dyn LogSink>) -> Shared {
         Shared { artifact_depth: self.artifact_depth, ..self.for_artifact(cancel, log, None) }
+    }
+
+    /// What an object that computes its members later needs of the query, without keeping the query: all that
+    /// [`Shared::for_artifact`] hands on, the variables that there are now if `names` may look for one, and its log for as
+    /// long as it lives.
+    pub(crate) fn detached<'n>(self: &Arc<Self>, names: impl IntoIterator<Item = &'n Arc<str>>) -> Arc<Shared> {
+        let log = Arc::new(DetachedLog(Arc::downgrade(self)));
+        let detached = self.apart(&self.cancel, log);
+        let globals = self.globals.read();
+        let named: Vec<&Arc<str>> = names.into_iter().filter(|name| globals.contains_key(*name)).collect();
+        // What a LET looks for is not known here.
+        let all = named.iter().any(|name| matches!(globals.get(*name), Some(Binding::Let(_))));
+        let kept = |name: &Arc<str>| all || named.contains(&name);
+        let copies = globals.iter().filter(|(name, _)| kept(name)).map(|(name, b)| (name.clone(), b.clone()));
+        detached.globals.write().extend(copies);
+        drop(globals);
+        Arc::new(detached)
     }
 
     /// Logs a line unless it was logged before.

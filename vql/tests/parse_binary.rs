@@ -132,3 +132,20 @@ proptest! {
         prop_assert!(runner.run(&script).is_ok());
     }
 }
+
+#[test]
+fn rows_outlive_their_query() {
+    let script = "LET Twice(n) = n * Factor
+        LET Factor <= 2
+        SELECT parse_binary(filename=unhex(string='0305'), accessor='data', struct='S', profile='[[S, 2, [[A, 0, uint8], [V, 0, Value, {value: \"x=>Twice(n=x.A) + Row\"}]]]]') AS P FROM foreach(row=dict(Row=100))";
+    let parsed = vql::syntax::parse(script);
+    let mut kept = Vec::new();
+    let runner = Runner::new();
+    let _ = runner.execution.run(&parsed.script, &mut |_, row| {
+        kept.push(row.clone());
+        std::ops::ControlFlow::Continue(())
+    });
+    drop(runner);
+    let rows: Vec<String> = kept.iter().map(vql::Row::to_json).collect();
+    assert_eq!(rows, [r#"{"P":{"A":3,"V":106}}"#]);
+}

@@ -378,14 +378,14 @@ impl<'a> Program<'a> {
     /// Up to `len` bytes; fewer at the end of the file.
     fn bytes(&self, at: u64, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
-        let found = self.base.checked_add(at).map_or(Ok(0), |at| self.reader.read(Some(self.cx), at, &mut bytes));
+        let found = self.base.checked_add(at).map_or(Ok(0), |at| self.reader.read(self.cx, at, &mut bytes));
         bytes.truncate(found.unwrap_or(0));
         bytes
     }
 
     fn number<const N: usize>(&self, at: u64) -> Option<u64> {
         let mut bytes = [0; 8];
-        let found = self.reader.read(Some(self.cx), self.base.checked_add(at)?, &mut bytes[..N]);
+        let found = self.reader.read(self.cx, self.base.checked_add(at)?, &mut bytes[..N]);
         (found.ok()? == N).then(|| u64::from_le_bytes(bytes))
     }
 

@@ -3,14 +3,14 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread::ThreadId;
 
 use parking_lot::Mutex;
 
 use super::profile::{End, Field, Given, Number, Profile, Struct, Text, Type};
-use super::reader::{CLOSED, Reader};
+use super::reader::Reader;
 use crate::eval::Lambda;
 use crate::eval::ops;
 use crate::scope::{Aggregates, Context, Shared};
@@ -52,8 +52,8 @@ struct Root {
     reader: Arc<Reader>,
     /// What the query's scope held at the call, as far as lambdas name it.
     vars: Vec<(Arc<str>, Value)>,
-    /// Weak: a variable of the query may hold an object, and must not keep the query itself.
-    shared: Weak<Shared>,
+    /// The query's surroundings, but not the query: one of its variables may hold an object, which must not keep it.
+    shared: Arc<Shared>,
     steps: AtomicU64,
     calls: AtomicU64,
     structs: AtomicU64,
@@ -90,19 +90,18 @@ pub(super) fn start(
     vars: Vec<(Arc<str>, Value)>,
     at: u64,
 ) -> Value {
-    let shared = Arc::downgrade(cx.shared);
+    let shared = cx.shared.detached(&profile.words);
     let (steps, calls, structs) = Default::default();
     let root = Arc::new(Root { profile: profile.clone(), reader, vars, shared, steps, calls, structs });
     root.read(&profile.start, None, at)
 }
 
 impl Root {
-    /// Calls `f` in the scope of the call; None when the query has ended.
-    fn with_cx<R>(&self, f: impl FnOnce(&Context<'_>) -> R) -> Option<R> {
-        let shared = self.shared.upgrade()?;
+    /// Calls `f` in the scope of the call.
+    fn with_cx<R>(&self, f: impl FnOnce(&Context<'_>) -> R) -> R {
         let aggregates = Aggregates::default();
-        let base = Context::root(&shared, &aggregates);
-        Some(f(&base.with_vars(&self.vars)))
+        let base = Context::root(&self.shared, &aggregates);
+        f(&base.with_vars(&self.vars))
     }
 
     fn error(&self, message: &str) {
@@ -112,7 +111,7 @@ impl Root {
     /// Accounts for one value more; false when it is too many or the query is to stop.
     fn step(&self) -> bool {
         let steps = self.steps.load(Ordering::Relaxed);
-        if steps.is_multiple_of(256) && self.with_cx(|cx| cx.charge(1).is_break()) != Some(false) {
+        if steps.is_multiple_of(256) && self.with_cx(|cx| cx.charge(1).is_break()) {
             return false;
         }
         self.within(&self.steps, MAX_STEPS, "values were read")
@@ -136,13 +135,7 @@ impl Root {
     }
 
     fn fill(&self, at: u64, out: &mut [u8]) -> usize {
-        let found = match self.reader.read(None, at, out) {
-            Err(error) if error.kind() == CLOSED => {
-                self.with_cx(|cx| self.reader.read(Some(cx), at, out)).unwrap_or(Ok(0))
-            }
-            other => other,
-        };
-        found.unwrap_or_else(|error| {
+        self.with_cx(|cx| self.reader.read(cx, at, out)).unwrap_or_else(|error| {
             self.error(&format!("the file at {at}: {error}"));
             0
         })
@@ -152,7 +145,7 @@ impl Root {
         if !self.within(&self.calls, MAX_CALLS, "lambdas were called") {
             return Value::Null;
         }
-        self.with_cx(|cx| cx.materialize(cx.call(lambda, &[argument]))).unwrap_or_default()
+        self.with_cx(|cx| cx.materialize(cx.call(lambda, &[argument])))
     }
 
     /// The number behind a little-endian or big-endian integer of 1 to 8 bytes; None past the end of the file.

@@ -18,9 +18,6 @@ const BLOCKS: usize = 32;
 /// there may be many more; one that was put aside opens its file again.
 const OPEN: usize = 32;
 
-/// The file is not open now.
-pub(super) const CLOSED: io::ErrorKind = io::ErrorKind::NotConnected;
-
 static IN_USE: Mutex<VecDeque<Weak<Reader>>> = Mutex::new(VecDeque::new());
 
 /// A file that is read here and there.
@@ -50,14 +47,8 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Fills `out` with the bytes from `at` on, as far as the file has them, and gives their number. Without `cx` that is
-    /// [`CLOSED`] when the file has to be opened again.
-    pub(in crate::builtin) fn read(
-        self: &Arc<Self>,
-        cx: Option<&Context<'_>>,
-        at: u64,
-        out: &mut [u8],
-    ) -> io::Result<usize> {
+    /// Fills `out` with the bytes from `at` on, as far as the file has them, and gives their number.
+    pub(in crate::builtin) fn read(self: &Arc<Self>, cx: &Context<'_>, at: u64, out: &mut [u8]) -> io::Result<usize> {
         let mut state = self.state.lock();
         let mut done = 0;
         while done < out.len() {
@@ -75,12 +66,7 @@ impl Reader {
         Ok(done)
     }
 
-    fn block<'s>(
-        self: &Arc<Self>,
-        state: &'s mut State,
-        cx: Option<&Context<'_>>,
-        number: u64,
-    ) -> io::Result<&'s [u8]> {
+    fn block<'s>(self: &Arc<Self>, state: &'s mut State, cx: &Context<'_>, number: u64) -> io::Result<&'s [u8]> {
         if let Some(found) = state.blocks.iter().position(|(n, _)| *n == number) {
             if found + 1 != state.blocks.len()
                 && let Some(block) = state.blocks.remove(found)
@@ -89,7 +75,6 @@ impl Reader {
             }
         } else {
             if state.file.is_none() {
-                let cx = cx.ok_or(CLOSED)?;
                 state.file = Some(self.accessor.open(cx, &self.path)?);
                 self.enter();
             }
