@@ -180,6 +180,15 @@ fn a_session_at_the_prompt() {
     assert!(listed.contains("Twice(x) = x * 2"), "{listed}");
     let described = shell.ask(".describe range");
     assert!(described.contains("range(") && described.contains("whole number"), "{described}");
+    shell.ask("LET Evens = SELECT _value AS E FROM range(end=4) WHERE _value % 2 = 0");
+    let plan = shell.ask(".explain SELECT E FROM Evens");
+    assert!(plan.contains("LET Evens") && plan.contains("range(end=4)") && plan.contains("2 rows in "), "{plan}");
+    // What is typed ahead is not lost.
+    shell.press("SELECT 11 AS A FROM scope()\rSELECT 22 AS B FROM scope()\r");
+    for number in ["11\r\n", "22\r\n"] {
+        shell.until(number);
+        shell.until(PROMPT);
+    }
     shell.ask(".format json");
     let json = shell.ask("SELECT 1 AS A FROM scope()");
     assert!(json.contains("[\r\n {\"A\":1}\r\n]"), "{json}");

@@ -2,7 +2,6 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 
 use anyhow::Context;
 use vql::complete::{kind_of, usage};
@@ -30,7 +29,7 @@ pub(super) const COMMANDS: &[Command] = &[
         does: "how rows are shown; text is a table where it fits",
     },
     Command { names: &["x"], takes: "", does: "one value below the other, and back" },
-    Command { names: &["explain"], takes: "SELECT …", does: "run the query, and say what happened to its rows" },
+    Command { names: &["explain"], takes: "SELECT …", does: "run the query, and show what each step did and cost" },
     Command { names: &["describe", "d"], takes: "NAME", does: "what a plugin, function or LET takes and does" },
     Command { names: &["plugins"], takes: "[TEXT]", does: "the plugins, or those that have to do with TEXT" },
     Command { names: &["functions"], takes: "[TEXT]", does: "the functions, likewise" },
@@ -98,17 +97,17 @@ fn run_text(session: &mut Session, source: &str, text: &str, explain: bool) -> a
     if parsed.diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(());
     }
-    let mut script = parsed.script;
-    if explain {
-        for statement in &mut script.statements {
-            if let Statement::Select(select) = statement {
-                Arc::make_mut(select).explain = true;
-            }
-        }
-    }
+    let script = parsed.script;
     let selects = script.statements.iter().any(|statement| matches!(statement, Statement::Select(_)));
-    let ended = session.run(script)?;
-    if ended.how == How::Done {
+    let ended = if explain {
+        let (ended, plan) = session.explain(script)?;
+        let plan: Vec<String> = plan.lines().map(table::shown).collect();
+        say(plan.join("\n").trim_end())?;
+        ended
+    } else {
+        session.run(script)?
+    };
+    if ended.how == How::Done && !explain {
         session.texts.push(text.to_owned());
     }
     if selects || ended.how != How::Done {

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use vql::complete::{Variable, variables_of};
-use vql::syntax::ast::{Column, Script, Statement};
+use vql::eval::explain::Profile;
+use vql::syntax;
+use vql::syntax::ast::{Column, Let, Script, Statement};
 use vql::{CancelToken, Execution, Level, LogRecord, LogSink, Registry, Row, Value};
 
 use super::super::output::{Format, Output};
@@ -47,6 +49,8 @@ pub(super) struct Session {
     /// Cancelled by Ctrl-C.
     running: Arc<Mutex<Option<CancelToken>>>,
     pub(super) format: Format,
+    /// How the variables were defined.
+    lets: Vec<Let>,
     /// The statements that ran, for `.save`.
     pub(super) texts: Vec<String>,
 }
@@ -87,7 +91,7 @@ impl Session {
         let running = Arc::default();
         hear_signals(&running)?;
         let known = Known { registry, variables, columns: HashMap::new() };
-        Ok(Self { execution: Arc::new(execution), known, log, running, format, texts: Vec::new() })
+        Ok(Self { execution: Arc::new(execution), known, log, running, format, lets: Vec::new(), texts: Vec::new() })
     }
 
     pub(super) fn known(&self) -> &Known {
@@ -100,14 +104,48 @@ impl Session {
 
     /// Runs a script that parses and shows its rows. An error is one of the terminal.
     pub(super) fn run(&mut self, script: Script) -> anyhow::Result<Ended> {
+        let script = Arc::new(script);
+        let ended = self.run_on(self.execution.clone(), &script, true)?;
+        // A LET that was cut short is not bound.
+        if ended.how == How::Done {
+            self.learn(&script);
+        }
+        Ok(ended)
+    }
+
+    /// Runs a script beside the session, without its rows, and gives what its steps did and cost.
+    pub(super) fn explain(&mut self, script: Script) -> anyhow::Result<(Ended, String)> {
+        let profile = Profile::new();
+        let mut execution =
+            Execution::new(self.known.registry.clone()).log(SharedLog(self.log.clone())).explain(&profile);
+        let mut lazy = Script::default();
+        for variable in &self.known.variables {
+            let definition = self.lets.iter().rev().find(|l| *l.name.name == *variable.name);
+            match definition {
+                Some(definition) if !definition.materialize || definition.params.is_some() => {
+                    lazy.statements.push(Statement::Let(definition.clone()));
+                }
+                // What is there already is not computed again.
+                _ => {
+                    if let Ok(name) = syntax::parse_expression(&format!("`{}`", variable.name)) {
+                        execution = execution.env(&*variable.name, self.execution.eval_expression(&name));
+                    }
+                }
+            }
+        }
+        let _ = execution.run(&lazy, &mut |_, _| ControlFlow::Continue(()));
+        let ended = self.run_on(Arc::new(execution), &Arc::new(script), false)?;
+        Ok((ended, profile.to_string()))
+    }
+
+    fn run_on(&mut self, execution: Arc<Execution>, script: &Arc<Script>, shown: bool) -> anyhow::Result<Ended> {
         let cancel = CancelToken::new();
         *lock(&self.running) = Some(cancel.clone());
         let (send, messages) = sync_channel(ON_THE_WAY);
         *lock(&self.log.to) = Some(send.clone());
-        let script = Arc::new(script);
         let began = Instant::now();
         let started = {
-            let (execution, script, cancel) = (self.execution.clone(), script.clone(), cancel.clone());
+            let (script, cancel) = (script.clone(), cancel.clone());
             let thread = std::thread::Builder::new().name("vql".into()).stack_size(vql::eval::BIG_STACK);
             thread.spawn(move || {
                 vql::eval::stack_is(vql::eval::BIG_STACK);
@@ -122,7 +160,7 @@ impl Session {
             })
         };
         started.context("no thread for the query")?;
-        let shown = self.show(&script, &messages, &cancel);
+        let shown = self.show(script, &messages, &cancel, shown);
         *lock(&self.running) = None;
         *lock(&self.log.to) = None;
         let (rows, how) = match shown {
@@ -132,18 +170,20 @@ impl Session {
                 return Err(error).context("could not write to the terminal");
             }
         };
-        // A LET that was cut short is not bound.
-        if how == How::Done {
-            self.learn(&script);
-        }
         Ok(Ended { rows, took: began.elapsed(), how })
     }
 
     /// Shows rows and log lines until the query ends.
-    fn show(&mut self, script: &Script, messages: &Receiver<Message>, cancel: &CancelToken) -> io::Result<(u64, How)> {
+    fn show(
+        &mut self,
+        script: &Script,
+        messages: &Receiver<Message>,
+        cancel: &CancelToken,
+        shown: bool,
+    ) -> io::Result<(u64, How)> {
         let screen = self.screen();
         let explained = script.statements.iter().any(|s| matches!(s, Statement::Select(select) if select.explain));
-        let mut out = Some(Output::new(self.format, script, screen, BufWriter::new(io::stdout())));
+        let mut out = shown.then(|| Output::new(self.format, script, screen, BufWriter::new(io::stdout())));
         let (mut rows, mut waits_since, mut cancelled) = (0, None, None::<Instant>);
         let how = loop {
             if cancelled.is_none() && cancel.is_cancelled() {
@@ -158,9 +198,9 @@ impl Session {
             }
             match messages.recv_timeout(TICK) {
                 Ok(Message::Row(statement, row)) => {
+                    rows += u64::from(cancelled.is_none());
                     let Some(out) = &mut out else { continue };
                     self.see(script, statement, &row);
-                    rows += 1;
                     out.row(statement, row)?;
                     let since = *waits_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > FIRST_ROWS {
@@ -209,6 +249,12 @@ impl Session {
             let variable = self.known.variables.iter().find(|variable| variable.name == name);
             variable.map(|v| v.columns.clone()).or_else(|| self.known.columns.get(name).cloned()).unwrap_or_default()
         };
+        for statement in &script.statements {
+            if let Statement::Let(definition) = statement {
+                self.lets.retain(|l| l.name.name != definition.name.name);
+                self.lets.push(definition.clone());
+            }
+        }
         for variable in variables_of(script, &known) {
             self.known.columns.remove(&variable.name);
             self.known.variables.retain(|v| v.name != variable.name);
