@@ -43,7 +43,7 @@ fn what_goes_to_disk_is_shown() {
     let runner = Runner { execution: runner.execution.explain(&profile).rows_in_memory(10), log: runner.log };
     runner.run("SELECT _value FROM range(end=1000) ORDER BY _value DESC SELECT _value FROM range(end=1000) GROUP BY _value").unwrap();
     let text = profile.text(false);
-    for shown in ["ORDER BY _value DESC", "1,000 rows in 1,000 groups, ", "bytes on disk"] {
+    for shown in ["ORDER BY _value DESC", "1,000 rows in 1,000 groups, ", " KiB on disk"] {
         assert!(text.contains(shown), "{text}");
     }
 }

@@ -42,12 +42,16 @@ pub(crate) enum SpillError {
     Damaged,
 }
 
+/// `512 bytes`, `3.4 KiB`
 pub(super) fn size_text(bytes: u64) -> String {
-    match bytes {
-        0..1_048_576 => format!("{bytes} bytes"),
-        1_048_576..1_073_741_824 => format!("{} MiB", bytes >> 20),
-        _ => format!("{} GiB", bytes >> 30),
-    }
+    let (unit, name) = match bytes {
+        0..1024 => return if bytes == 1 { "1 byte".into() } else { format!("{bytes} bytes") },
+        1024..1_048_576 => (1024.0, "KiB"),
+        1_048_576..1_073_741_824 => (1_048_576.0, "MiB"),
+        _ => (1_073_741_824.0, "GiB"),
+    };
+    let size = format!("{:.1}", bytes as f64 / unit);
+    format!("{} {name}", size.strip_suffix(".0").unwrap_or(&size))
 }
 
 /// A file that grows.
@@ -646,7 +650,7 @@ mod tests {
         let mut track = Track::default();
         let row = Row::of([("A", Value::from("x".repeat(1000)))]);
         let error = (0..10_000).find_map(|_| writer.push(&mut track, |out| out.row(&row)).err()).unwrap();
-        assert_eq!(error.to_string(), "the 300000 bytes that a query may fill on disk are full");
+        assert_eq!(error.to_string(), "the 293 KiB that a query may fill on disk are full");
         let records = track.records();
         assert!(records > 200, "{records}");
         let tape = writer.finish();
