@@ -1,6 +1,7 @@
 //! GROUP BY: one row for each key, with its aggregates. Groups that do not fit into memory go to disk by parts of their
 //! keys' hashes, and so do the rows of those groups that come later; then one part after another is worked on.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
@@ -346,7 +347,7 @@ impl<'g> Groups<'g> {
 fn give(cx: &Context<'_>, sorter: &mut Sorter, mut group: Group) -> Flow {
     let Some(row) = group.row.take() else { return CONTINUE };
     group.sort_keys.push(Value::from(group.first));
-    let key = Key::new(&mut group.sort_keys, sorter.directions());
+    let key = Key::new(group.sort_keys.drain(..).map(Cow::Owned), sorter.directions());
     sorter.push(cx, key, &LastRow::new(row))
 }
 

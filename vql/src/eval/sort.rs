@@ -1,6 +1,7 @@
 //! ORDER BY: all rows of a SELECT, by their keys. Rows are sorted in chunks, chunks that do not fit into memory become
 //! sorted runs on disk, and all of them are merged while the rows go out.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -21,14 +22,15 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64
     let mut sorter = Sorter::new(cx, select.span, "ORDER BY", directions).limit(limit);
     // Running aggregates count the rows that do not come out too.
     let always = select.items.iter().any(crate::plan::Item::is_aggregate);
-    let mut keys = Vec::new();
     let _ = plain(cx, select, counts, &mut |view| {
-        keys.clear();
         let above = view.below.with_selected(view);
-        keys.extend(select.order_by.iter().map(|(expr, _)| expr.value(&above).into_owned()));
-        let key = Key::new(&mut keys, &sorter.directions);
-        if sorter.wants(&key) {
-            return sorter.push(cx, key, view);
+        let mut keys = select.order_by.iter().map(|(expr, _)| expr.value(&above));
+        let first = keys.next().unwrap_or_default();
+        if !sorter.excludes(&first) {
+            let key = Key::new(std::iter::once(first).chain(keys), &sorter.directions);
+            if sorter.wants(&key) {
+                return sorter.push(cx, key, view);
+            }
         }
         if always {
             view.take_row();
@@ -88,13 +90,14 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn new(keys: &mut Vec<Value>, directions: &[bool]) -> Key {
-        let mut keys = keys.drain(..).zip(directions).map(|(key, descending)| (plain_key(key), *descending));
-        let (first, descending) = keys.next().unwrap_or_default();
+    pub(super) fn new<'v>(keys: impl IntoIterator<Item = Cow<'v, Value>>, directions: &[bool]) -> Key {
+        let mut keys = keys.into_iter().map(plain_key);
+        let first = keys.next().unwrap_or_default();
         let order = order(&first);
-        let first = if says_all(order) { Value::Null } else { first };
+        let first = if says_all(order) { Value::Null } else { first.into_owned() };
+        let descending = directions.first().is_some_and(|descending| *descending);
         let order = if descending { !order } else { order };
-        Key { order, first, more: keys.map(|(key, _)| key).collect() }
+        Key { order, first, more: keys.map(Cow::into_owned).collect() }
     }
 
     fn size(&self) -> usize {
@@ -107,13 +110,12 @@ impl Key {
 }
 
 /// What sorts by its text is that text.
-fn plain_key(key: Value) -> Value {
-    match key {
-        Value::Bytes(_) | Value::Array(_) | Value::Dict(_) | Value::Query(_) | Value::Object(_) => {
-            Value::Str(key.to_text())
-        }
-        other => other,
-    }
+fn plain_key(key: Cow<'_, Value>) -> Cow<'_, Value> {
+    if is_plain(&key) { key } else { Cow::Owned(Value::Str(key.to_text())) }
+}
+
+fn is_plain(key: &Value) -> bool {
+    !matches!(key, Value::Bytes(_) | Value::Array(_) | Value::Dict(_) | Value::Query(_) | Value::Object(_))
 }
 
 const RANK: u32 = 120;
@@ -367,6 +369,16 @@ impl Sorter {
 
     pub(super) fn directions(&self) -> &[bool] {
         &self.directions
+    }
+
+    /// Whether no row with this first key may come out: what can be said at once of nearly all rows, if few are asked for.
+    fn excludes(&self, first: &Value) -> bool {
+        self.threshold.as_ref().is_some_and(|threshold| {
+            is_plain(first) && {
+                let order = order(first);
+                (if self.directions[0] { !order } else { order }) > threshold.order
+            }
+        })
     }
 
     /// Whether a row with this key may come out.
