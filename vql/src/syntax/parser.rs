@@ -135,7 +135,11 @@ impl<'a> Parser<'a> {
     fn finish(mut self) -> Vec<Diagnostic> {
         if let Some(doubt) = self.doubt {
             // From there on strings and code may have changed places.
-            self.diagnostics.retain(|d| d.span.start < doubt || d.code == "V0004");
+            let sure = |d: &Diagnostic| d.span.start < doubt || d.code == "V0004";
+            // That the string does not end may be one problem too many to be reported.
+            if self.diagnostics.iter().any(sure) {
+                self.diagnostics.retain(sure);
+            }
         }
         self.diagnostics.sort_by_key(|d| d.span.start);
         self.diagnostics.truncate(MAX_DIAGNOSTICS);

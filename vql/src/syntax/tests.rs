@@ -440,6 +440,9 @@ fn deep_and_long_texts_are_refused_or_read_but_never_overflow() {
     {
         assert!(on_small_stack("corrected", text).1 > 0);
     }
+    // A string that does not end, behind as many problems as are reported.
+    let signs = "~ ".repeat(MAX_DIAGNOSTICS);
+    assert!(on_small_stack("no end", format!("SELECT 'a\nb' {signs} 'c")).1 > 0);
     assert_eq!(on_small_stack("words", "a ".repeat(MAX_TOKENS + 1)).1, 2);
     assert_eq!(parse(&" ".repeat(MAX_TEXT + 1)).diagnostics[0].code, "V0009");
 }
