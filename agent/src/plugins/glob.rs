@@ -40,7 +40,9 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut Emit<'_>) -> Result<Flow, C
     }
     let mut root = args.os_path("root", &*accessor);
     if root.is_empty() {
-        root = OsPath::new(accessor.path_kind(), "/");
+        // The root of the host, or of the archive that the path is in.
+        let top = OsPath::new(root.kind(), "/");
+        root = root.delegate().map_or(top.clone(), |archive| top.within(archive.clone()));
     }
     let callback = args.lambda("recursion_callback")?;
     let columns = Columns::new(COLUMNS);

@@ -416,3 +416,25 @@ fn rows_are_written_and_read_back_as_they_were() {
         assert!(log.len() == 1 && log[0].contains(part), "{query}: {log:?}");
     }
 }
+
+#[test]
+fn glob_looks_into_archives() {
+    let dir = tree();
+    let archive = "LET Archive <= base64decode(string='UEsDBBQAAAAIAIMYIlgsfw3SEwAAABEAAAALAAAAYS9oZWxsby50eHTzSM3JyVdIK8rPVSjPLMnIzAMAUEsDBBQAAAAAAIMYIlgL+UNWBgAAAAYAAAAFAAAAYi50eHRzdG9yZWRQSwECFAMUAAAACACDGCJYLH8N0hMAAAARAAAACwAAAAAAAAAAAAAAgAEAAAAAYS9oZWxsby50eHRQSwECFAMUAAAAAACDGCJYC/lDVgYAAAAGAAAABQAAAAAAAAAAAAAAgAE8AAAAYi50eHRQSwUGAAAAAAIAAgBsAAAAZQAAAAAA')";
+    let root = "pathspec(DelegateAccessor='scope', DelegatePath='Archive')";
+    let glob = |glob: &str, columns: &str| {
+        json(dir.path(), &format!("{archive} SELECT {columns} FROM glob(globs='{glob}', root={root}, accessor='zip')"))
+    };
+    let paths = glob("**", "OSPath.Path AS Path, Size, IsDir, Mtime");
+    let expected = [
+        r#"{"Path":"/a","Size":0,"IsDir":true,"Mtime":null}"#,
+        r#"{"Path":"/b.txt","Size":6,"IsDir":false,"Mtime":"2024-01-02T03:04:06Z"}"#,
+        r#"{"Path":"/a/hello.txt","Size":17,"IsDir":false,"Mtime":"2024-01-02T03:04:06Z"}"#,
+    ];
+    assert_eq!(paths, expected);
+    let read = glob("/**/*.txt", "read_file(filename=OSPath, accessor='zip') AS Text, OSPath.Dirname.Path AS Dir");
+    assert_eq!(read, [r#"{"Text":"stored","Dir":"/"}"#, r#"{"Text":"Hello from within","Dir":"/a"}"#]);
+    // Its text is as good as the path itself.
+    let again = glob("a/*", "read_file(filename=str(str=OSPath), accessor='zip') AS Text");
+    assert_eq!(again, [r#"{"Text":"Hello from within"}"#]);
+}

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use flate2::read::MultiGzDecoder;
+use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use parking_lot::Mutex;
 
 use super::{Accessor, Entry, Meta, OsPath, PathKind, ReadSeek, no_directories, open_delegate};
@@ -22,9 +22,11 @@ pub(super) struct Compressed {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Format {
+pub(super) enum Format {
     Gzip,
     Bzip2,
+    /// As within zip files.
+    Deflate,
 }
 
 impl Accessor for Compressed {
@@ -60,7 +62,7 @@ pub fn unpacked(mut file: Box<dyn ReadSeek>) -> io::Result<Box<dyn ReadSeek>> {
 }
 
 /// Compressed data as a file: going back means to start again.
-struct Unpack {
+pub(super) struct Unpack {
     format: Format,
     source: Source,
     decoder: Box<dyn Read + Send>,
@@ -78,7 +80,7 @@ impl Read for Source {
 }
 
 impl Unpack {
-    fn new(format: Format, file: Box<dyn ReadSeek>) -> Unpack {
+    pub(super) fn new(format: Format, file: Box<dyn ReadSeek>) -> Unpack {
         let source = Source(Arc::new(Mutex::new(file)));
         Unpack { format, decoder: decoder(format, source.clone()), source, at: 0 }
     }
@@ -92,6 +94,7 @@ fn decoder(format: Format, source: Source) -> Box<dyn Read + Send> {
     let source = BufReader::with_capacity(64 << 10, source);
     match format {
         Format::Gzip => Box::new(MultiGzDecoder::new(source)),
+        Format::Deflate => Box::new(DeflateDecoder::new(source)),
         Format::Bzip2 => Box::new(bzip2_rs::DecoderReader::new(source)),
     }
 }

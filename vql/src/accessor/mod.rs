@@ -9,6 +9,7 @@ mod path;
 mod pipe;
 mod scope;
 mod sparse;
+mod zip;
 
 use std::{
     io::{self, Read, Seek},
@@ -107,6 +108,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.add_accessor(pipe::Pipes);
     registry.add_accessor(scope::Scope);
     registry.add_accessor(sparse::Sparse);
+    registry.add_accessor(zip::ZIP);
+    registry.add_accessor(zip::ZIP_NOCASE);
 }
 
 /// Opens the file that holds what the path names; without one in the path, the path itself by the default accessor.
