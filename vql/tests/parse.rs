@@ -195,6 +195,10 @@ fn garbage_makes_no_one_panic() {
         0x10, 0x60, 0, 0, 0x40, 6, 4, 0x90, 0x80, 0x20, 0, 0x31, 0, 0x30, 0x20, 0x68, 0x62, 0x59, 0xd0, 0x79, 0x21,
         0x0c, 0xbf, 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, 0xcb, 0xcb, 0xc7, 0x44,
     ];
+    #[rustfmt::skip]
+    let zip: &[u8] = &[
+        80, 75, 3, 4, 20, 0, 0, 0, 8, 0, 131, 24, 34, 88, 44, 127, 13, 210, 19, 0, 0, 0, 17, 0, 0, 0, 11, 0, 0, 0, 97, 47, 104, 101, 108, 108, 111, 46, 116, 120, 116, 243, 72, 205, 201, 201, 87, 72, 43, 202, 207, 85, 40, 207, 44, 201, 200, 204, 3, 0, 80, 75, 3, 4, 20, 0, 0, 0, 0, 0, 131, 24, 34, 88, 11, 249, 67, 86, 6, 0, 0, 0, 6, 0, 0, 0, 5, 0, 0, 0, 98, 46, 116, 120, 116, 115, 116, 111, 114, 101, 100, 80, 75, 1, 2, 20, 3, 20, 0, 0, 0, 8, 0, 131, 24, 34, 88, 44, 127, 13, 210, 19, 0, 0, 0, 17, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128, 1, 0, 0, 0, 0, 97, 47, 104, 101, 108, 108, 111, 46, 116, 120, 116, 80, 75, 1, 2, 20, 3, 20, 0, 0, 0, 0, 0, 131, 24, 34, 88, 11, 249, 67, 86, 6, 0, 0, 0, 6, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128, 1, 60, 0, 0, 0, 98, 46, 116, 120, 116, 80, 75, 5, 6, 0, 0, 0, 0, 2, 0, 2, 0, 108, 0, 0, 0, 101, 0, 0, 0, 0, 0,
+    ];
     let script = "
         SELECT count() AS N FROM parse_lines(accessor='scope', filename='D') GROUP BY 1
         SELECT count() AS N FROM parse_csv(accessor='scope', filename='D') GROUP BY 1
@@ -207,9 +211,11 @@ fn garbage_makes_no_one_panic() {
                pathspec(Path=D, path_type='registry').Dirname, pathspec(Path=D, path_type='ntfs') + D,
                read_file(accessor='gzip', filename=pathspec(DelegateAccessor='scope', DelegatePath='D')),
                read_file(accessor='bzip2', filename=pathspec(DelegateAccessor='scope', DelegatePath='D')),
+               read_file(accessor='zip', filename=pathspec(DelegateAccessor='scope', DelegatePath='D', Path='a/hello.txt')),
+               read_file(accessor='zip_nocase', filename=pathspec(DelegateAccessor='scope', DelegatePath='D', Path='B.TXT')),
                read_file(accessor='sparse', filename=pathspec(DelegateAccessor='scope', DelegatePath='D', Path=D)),
                commandline_split(command=D), commandline_split(command=D, bash_style=TRUE) FROM scope()";
-    for seed in 0..200 {
+    for seed in 0..400 {
         let mut data = garbage(seed, 20 + (seed as usize * 7) % 400);
         match seed % 4 {
             1 => {
@@ -221,6 +227,11 @@ fn garbage_makes_no_one_panic() {
                 let at = data[0] as usize % bzip2.len();
                 data = bzip2.to_vec();
                 data[at] ^= 1 << (seed % 8);
+            }
+            3 => {
+                let at = (data[0] as usize * 256 + data[1] as usize) % zip.len();
+                data = zip.to_vec();
+                data[at] ^= 1 << (seed / 4 % 8);
             }
             _ => {}
         }

@@ -11,7 +11,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder};
 use parking_lot::Mutex;
 
 use super::{Accessor, Entry, Meta, OsPath, PathKind, ReadSeek, no_directories, open_delegate};
-use crate::scope::Context;
+use crate::scope::{CancelToken, Context};
 
 pub(super) const GZIP: Compressed = Compressed { name: "gzip", format: Format::Gzip };
 pub(super) const BZIP2: Compressed = Compressed { name: "bzip2", format: Format::Bzip2 };
@@ -39,7 +39,7 @@ impl Accessor for Compressed {
     }
 
     fn open(&self, cx: &Context<'_>, path: &OsPath) -> io::Result<Box<dyn ReadSeek>> {
-        Ok(Box::new(Unpack::new(self.format, open_delegate(cx, path)?)))
+        Ok(Box::new(Unpack::new(self.format, open_delegate(cx, path)?).until(cx)))
     }
 
     /// How long the content is only reading tells.
@@ -67,6 +67,8 @@ pub(super) struct Unpack {
     source: Source,
     decoder: Box<dyn Read + Send>,
     at: u64,
+    /// To go to a place is to read up to it, which may be long.
+    cancel: Option<CancelToken>,
 }
 
 /// The compressed file; the decoder reads it, and we turn it back.
@@ -82,7 +84,13 @@ impl Read for Source {
 impl Unpack {
     pub(super) fn new(format: Format, file: Box<dyn ReadSeek>) -> Unpack {
         let source = Source(Arc::new(Mutex::new(file)));
-        Unpack { format, decoder: decoder(format, source.clone()), source, at: 0 }
+        Unpack { format, decoder: decoder(format, source.clone()), source, at: 0, cancel: None }
+    }
+
+    /// Stops when the query does.
+    pub(super) fn until(mut self, cx: &Context<'_>) -> Unpack {
+        self.cancel = Some(cx.cancel_token().clone());
+        self
     }
 
     fn skip(&mut self, bytes: u64) -> io::Result<u64> {
@@ -101,6 +109,9 @@ fn decoder(format: Format, source: Source) -> Box<dyn Read + Send> {
 
 impl Read for Unpack {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+            return Err(io::Error::other("stopped"));
+        }
         let read = self.decoder.read(buffer)?;
         self.at += read as u64;
         Ok(read)

@@ -94,7 +94,7 @@ impl Accessor for Zip {
     fn open(&self, cx: &Context<'_>, path: &OsPath) -> io::Result<Box<dyn ReadSeek>> {
         let (file, archive) = self.archive(cx, path)?;
         match &self.node(&archive, path)?.member {
-            Some(member) => member.open(file),
+            Some(member) => member.open(cx, file),
             None => Err(io::Error::new(ErrorKind::IsADirectory, "is a directory")),
         }
     }
@@ -294,7 +294,7 @@ fn dos_time(date: u64, time: u64) -> Option<i64> {
 }
 
 impl Member {
-    fn open(&self, mut file: Box<dyn ReadSeek>) -> io::Result<Box<dyn ReadSeek>> {
+    fn open(&self, cx: &Context<'_>, mut file: Box<dyn ReadSeek>) -> io::Result<Box<dyn ReadSeek>> {
         if self.encrypted {
             return Err(io::Error::other("the member is encrypted"));
         }
@@ -307,8 +307,8 @@ impl Member {
         window.seek(SeekFrom::Start(0))?;
         match self.method {
             0 => Ok(Box::new(window)),
-            8 => Ok(Box::new(Unpack::new(Format::Deflate, Box::new(window)))),
-            12 => Ok(Box::new(Unpack::new(Format::Bzip2, Box::new(window)))),
+            8 => Ok(Box::new(Unpack::new(Format::Deflate, Box::new(window)).until(cx))),
+            12 => Ok(Box::new(Unpack::new(Format::Bzip2, Box::new(window)).until(cx))),
             other => Err(io::Error::other(format!("the member is compressed by method {other}, which is not known"))),
         }
     }
