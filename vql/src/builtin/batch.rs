@@ -3,6 +3,7 @@
 use super::beside::{self, Came, WAITING};
 use super::moment::{Moment, seconds};
 use super::prelude::*;
+use super::recent::{MAX_BYTES, row_size};
 
 static BATCH: Signature = Signature::new(
     "batch",
@@ -30,9 +31,15 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     };
     let columns = Columns::new(["Rows"]);
     let mut rows: Vec<Value> = Vec::new();
-    let add = |rows: &mut Vec<Value>, row: Row| {
+    let mut bytes = 0;
+    let mut add = |rows: &mut Vec<Value>, row: Row| {
+        if rows.is_empty() {
+            bytes = 0;
+        }
+        bytes += row_size(&row);
         rows.push(Value::dict(row.into_dict()));
         rows.len() >= size
+            || bytes > MAX_BYTES
             || full.as_ref().is_some_and(|full| {
                 let so_far = Value::from(rows.clone());
                 cx.truth(&cx.call(full, &[so_far]))

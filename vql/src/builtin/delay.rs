@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::beside::{self, Came};
 use super::moment::{Moment, seconds, wait};
 use super::prelude::*;
+use super::recent::{MAX_BYTES, row_size};
 
 static DELAY: Signature = Signature::new(
     "delay",
@@ -23,19 +24,22 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     let delay = seconds(args.int("delay")?);
     let most = args.opt_int("buffer_size")?.filter(|n| *n > 0).unwrap_or(1000).min(100_000) as usize;
     let mut waiting: VecDeque<(Moment, Row)> = VecDeque::new();
+    let mut bytes = 0;
     let flow = beside::run(cx, &[Value::Query(query)], 1, &mut |cx, _, came| {
         if let Came::Row(row) = came {
+            bytes += row_size(&row);
             waiting.push_back((Moment::now(cx), row));
         }
         while let Some((at, _)) = waiting.front() {
             let left = delay.saturating_sub(at.age(cx));
-            if waiting.len() > most {
+            if waiting.len() > most || bytes > MAX_BYTES {
                 // The query is held up meanwhile.
                 wait(cx, left)?;
             } else if !left.is_zero() {
                 break;
             }
             if let Some((_, row)) = waiting.pop_front() {
+                bytes = bytes.saturating_sub(row_size(&row));
                 emit(&row)?;
             }
         }

@@ -4,6 +4,8 @@ use indexmap::IndexMap;
 
 use super::moment::{seconds, wait};
 use super::prelude::*;
+use super::recent::row_size;
+use crate::eval::Held;
 
 static DIFF: Signature = Signature::new(
     "diff",
@@ -28,18 +30,22 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     let Some(query) = args.query("query")? else { return Ok(CONTINUE) };
     let key = args.str("key")?;
     let period = seconds(args.opt_int("period")?.unwrap_or(10));
-    let mut before: Option<IndexMap<Arc<str>, Row>> = None;
+    // The rows of the run before, and the memory that they take.
+    let mut before: Option<(IndexMap<Arc<str>, Row>, Held)> = None;
     loop {
         let mut now: IndexMap<Arc<str>, Row> = IndexMap::new();
         let mut full = false;
+        let mut held = Held::new(cx);
         let _ = cx.run_query(&query, &mut |row| {
             match row.get(&key) {
                 Some(value) => {
-                    now.insert(value.to_text(), row.take_row());
+                    let row = row.take_row();
+                    full = !held.room(row_size(&row));
+                    now.insert(value.to_text(), row);
                 }
                 None => cx.error(format!("diff: the query has rows without the column `{key}`: they are left out")),
             }
-            full = now.len() > MAX_ROWS;
+            full |= now.len() > MAX_ROWS;
             if full { BREAK } else { CONTINUE }
         });
         // A run that was cut short says nothing about what went.
@@ -47,16 +53,17 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
             return Ok(BREAK);
         }
         if full {
-            return Err(CallError::new(format!("diff() compares at most {MAX_ROWS} rows: narrow the query")));
+            let what = format!("diff() compares at most {MAX_ROWS} rows, and as many as the query's memory holds");
+            return Err(CallError::new(format!("{what}: narrow the query")));
         }
-        if let Some(before) = before {
+        if let Some((before, _)) = &before {
             let went = before.iter().filter(|(key, _)| !now.contains_key(*key)).map(|(_, row)| (row, "removed"));
             let came = now.iter().filter(|(key, _)| !before.contains_key(*key)).map(|(_, row)| (row, "added"));
             if went.chain(came).try_for_each(|(row, what)| emit(&marked(row, what))).is_break() {
                 return Ok(BREAK);
             }
         }
-        before = Some(now);
+        before = Some((now, held));
         if wait(cx, period).is_break() {
             return Ok(BREAK);
         }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::moment::{Moment, seconds};
 use super::prelude::*;
+use super::recent::{MAX_BYTES, row_size};
 
 static FIFO: Signature = Signature::new(
     "fifo",
@@ -21,7 +22,21 @@ static FIFO: Signature = Signature::new(
 .examples(&["SELECT * FROM fifo(query={ SELECT * FROM range(end=10) }, max_rows=2)"]);
 
 #[derive(Default)]
-struct Rows(Mutex<VecDeque<(Moment, Row)>>);
+struct Rows(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    rows: VecDeque<(Moment, Row)>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn drop_oldest(&mut self) {
+        if let Some((_, row)) = self.rows.pop_front() {
+            self.bytes = self.bytes.saturating_sub(row_size(&row));
+        }
+    }
+}
 
 fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flow, CallError> {
     let Some(query) = args.query("query")? else { return Ok(CONTINUE) };
@@ -34,10 +49,11 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
             let _ = cx.run_query(&query, &mut |row| {
                 let row = row.take_row();
                 let mut rows = rows.0.lock();
-                if rows.len() >= most {
-                    rows.pop_front();
+                rows.bytes += row_size(&row);
+                while rows.rows.len() >= most || (rows.bytes > MAX_BYTES && !rows.rows.is_empty()) {
+                    rows.drop_oldest();
                 }
-                rows.push_back((Moment::now(cx), row));
+                rows.rows.push_back((Moment::now(cx), row));
                 drop(rows);
                 cx.unless_cancelled()
             });
@@ -47,10 +63,12 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
     }
     let given: Vec<Row> = {
         let mut rows = rows.0.lock();
-        rows.retain(|(at, _)| at.age(cx) <= age);
-        let given = rows.iter().map(|(_, row)| row.clone()).collect();
+        while rows.rows.front().is_some_and(|(at, _)| at.age(cx) > age) {
+            rows.drop_oldest();
+        }
+        let given = rows.rows.iter().map(|(_, row)| row.clone()).collect();
         if args.bool("flush")? {
-            rows.clear();
+            *rows = Kept::default();
         }
         given
     };

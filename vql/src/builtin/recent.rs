@@ -5,8 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use super::prelude::*;
 use crate::eval::value_size;
 
-/// The most that one of them keeps.
-const MAX_BYTES: usize = 256 << 20;
+/// The most that one place keeps of what came last.
+pub(super) const MAX_BYTES: usize = 256 << 20;
+
+/// Roughly the memory that a row takes.
+pub(super) fn row_size(row: &Row) -> usize {
+    row.values().iter().map(value_size).sum::<usize>() + 64
+}
 
 /// Entries by key, the least recently used of which make room.
 #[derive(Debug)]

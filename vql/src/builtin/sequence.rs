@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use super::beside::{self, Came, WAITING};
 use super::moment::{Moment, seconds};
 use super::prelude::*;
+use super::recent::MAX_BYTES;
+use crate::eval::value_size;
 
 static SEQUENCE: Signature = Signature::new(
     "sequence",
@@ -34,12 +36,17 @@ fn run(cx: &Context<'_>, args: &Args<'_>, emit: &mut EmitView<'_>) -> Result<Flo
         .map(|(_, source)| source.eval(cx))
         .collect();
     let mut kept: VecDeque<(Moment, Value)> = VecDeque::new();
+    let mut bytes = 0;
     beside::run(cx, &sources, WAITING, &mut |cx, _, came| {
         let Came::Row(row) = came else { return CONTINUE };
-        while kept.len() >= MAX_ROWS || kept.front().is_some_and(|(at, _)| at.age(cx) > max_age) {
-            kept.pop_front();
+        let row = Value::dict(row.into_dict());
+        bytes += value_size(&row);
+        while kept.len() >= MAX_ROWS || kept.front().is_some_and(|(at, _)| bytes > MAX_BYTES || at.age(cx) > max_age) {
+            if let Some((_, oldest)) = kept.pop_front() {
+                bytes = bytes.saturating_sub(value_size(&oldest));
+            }
         }
-        kept.push_back((Moment::now(cx), Value::dict(row.into_dict())));
+        kept.push_back((Moment::now(cx), row));
         let rows = Value::array(kept.iter().map(|(_, row)| row.clone()));
         let vars = [(Arc::from("SEQUENCE"), rows)];
         cx.with_vars(&vars).run_query(&query, emit)
