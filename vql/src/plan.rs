@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::eval::explain::{SELECT, Texts};
-use crate::eval::{Layout, Pattern, compile_regex};
+use crate::eval::{Layout, Pattern, Probe, compile_regex, probes};
 use crate::plugin::{Function, Plugin, Registry, Signature};
 use crate::row::Columns;
 use crate::syntax::ast::{self, BinaryOp, Span};
@@ -26,6 +26,8 @@ pub(crate) struct Select {
     pub from: Source,
     /// What must hold of a row, all of them.
     pub filter: Vec<Expr>,
+    /// Which of them may find rows without a look at all of them.
+    pub probes: Box<[Probe]>,
     pub group_by: Vec<Expr>,
     pub order_by: Vec<(Expr, bool)>,
     pub limit: Option<Expr>,
@@ -233,12 +235,14 @@ impl Compiler<'_> {
         let order_by = select.order_by.iter().map(|k| (self.expr(&k.expr), k.descending)).collect();
         self.select.set(outer.0);
         let slots = self.slots.replace(outer.1);
+        let probes = probes(&filter, &items, &from);
         Arc::new(Select {
             explain: select.explain,
             items,
             columns,
             from,
             filter,
+            probes,
             group_by,
             order_by,
             limit,

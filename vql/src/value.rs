@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::eval::StoredQuery;
+use crate::eval::{Lookup, LookupSlot, StoredQuery};
 use crate::row::Columns;
 
 /// One VQL value. Cloning copies a word or bumps a reference count, never the content.
@@ -350,15 +350,23 @@ pub struct List {
     items: Vec<Value>,
     /// 1 more than that of the deepest element.
     depth: u32,
+    lookup: LookupSlot,
 }
 
 impl List {
+    /// What finds its elements by their members.
+    pub(crate) fn lookup(&self) -> &Lookup {
+        self.lookup.get()
+    }
+
     pub fn push(&mut self, value: Value) {
+        self.lookup = LookupSlot::default();
         self.items.push(nested(value, &mut self.depth));
     }
 
     /// Replaces the element at `index`, which is there.
     pub fn set(&mut self, index: usize, value: Value) {
+        self.lookup = LookupSlot::default();
         self.items[index] = nested(value, &mut self.depth);
     }
 }
@@ -384,7 +392,7 @@ impl FromIterator<Value> for List {
     fn from_iter<I: IntoIterator<Item = Value>>(iter: I) -> List {
         let mut depth = 1;
         let items = iter.into_iter().map(|value| nested(value, &mut depth)).collect();
-        List { items, depth }
+        List { items, depth, lookup: LookupSlot::default() }
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::held::{self, Held, value_size};
+use super::lookup::Lookup;
 use super::spill::{SpillError, Tape, TapeReader, TapeWriter, Track};
 use crate::plugin::{EmitView, Flow};
 use crate::row::{Row, RowView};
@@ -24,6 +25,7 @@ pub(crate) struct KeptRows {
     in_memory: Vec<Row>,
     /// What the rows in memory take.
     _held: Held,
+    lookup: Lookup,
     /// As an array, once somebody asked for it.
     array: OnceLock<(Value, Held)>,
     /// Columns that somebody asked for, as arrays.
@@ -101,6 +103,7 @@ impl<'k> Keeper<'k> {
             on_disk,
             in_memory: self.in_memory,
             _held: self.held,
+            lookup: Lookup::default(),
             array: OnceLock::new(),
             columns: Mutex::default(),
         }
@@ -110,6 +113,11 @@ impl<'k> Keeper<'k> {
 impl KeptRows {
     pub(crate) fn len(&self) -> u64 {
         self.on_disk.as_ref().map_or(0, |(_, track)| track.records()) + self.in_memory.len() as u64
+    }
+
+    /// The rows, and what finds them by their columns, if all are in memory.
+    pub(crate) fn in_memory(&self) -> Option<(&[Row], &Lookup)> {
+        self.on_disk.is_none().then_some((&self.in_memory, &self.lookup))
     }
 
     /// All rows in order.

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use super::explain::Node;
-use super::{MockKind, group, rows_of, sort, suggest};
+use super::{MockKind, group, lookup, rows_of, sort, suggest};
 use crate::plan::{Expr, Item, Select, Source};
 use crate::plugin::{EmitView, Flow};
 use crate::row::{Columns, Row, RowView};
@@ -167,7 +167,7 @@ pub(super) fn plain(
 ) -> Flow {
     let mut layout: Option<Arc<Layout>> = None;
     let mut cells: Vec<OnceLock<Value>> = Vec::new();
-    source(cx, &select.from, &mut |input| {
+    let mut each = |input: &dyn RowView| {
         let number = counts.read();
         cx.charge(1)?;
         let layout = Layout::find(&mut layout, select, input.columns());
@@ -188,7 +188,11 @@ pub(super) fn plain(
         counts.kept();
         explain_row(cx, select, number, input, &"kept");
         emit(&view)
-    })
+    };
+    match lookup::run(cx, select, &mut each) {
+        Some(flow) => flow,
+        None => source(cx, &select.from, &mut each),
+    }
 }
 
 /// How the columns of a SELECT, and the names in its expressions, follow from the columns of its source.
