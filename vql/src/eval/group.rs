@@ -32,7 +32,7 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, counts: &Counts, limit: u64
     let mut groups = Groups::new(cx, select, &hasher, 0);
     let mut keyer = Keyer::default();
     let mut number = 0;
-    let _ = source(cx, &select.from, &mut |input| {
+    let _ = source(cx, select, &mut |input| {
         cx.charge(1)?;
         if !keyer.read(cx, select, counts, input) {
             return CONTINUE;

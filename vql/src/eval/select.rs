@@ -189,10 +189,7 @@ pub(super) fn plain(
         explain_row(cx, select, number, input, &"kept");
         emit(&view)
     };
-    match lookup::run(cx, select, &mut each) {
-        Some(flow) => flow,
-        None => source(cx, &select.from, &mut each),
-    }
+    source(cx, select, &mut each)
 }
 
 /// How the columns of a SELECT, and the names in its expressions, follow from the columns of its source.
@@ -387,11 +384,15 @@ impl RowView for SelectRow<'_> {
     }
 }
 
-/// The rows of what stands behind FROM.
-pub(super) fn source(cx: &Context<'_>, from: &Source, emit: &mut EmitView<'_>) -> Flow {
+/// The rows of what stands behind FROM; those that WHERE surely drops may be left out.
+pub(super) fn source(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) -> Flow {
+    let rows = |emit: &mut EmitView<'_>| match lookup::run(cx, select, emit) {
+        Some(flow) => flow,
+        None => rows_from(cx, &select.from, emit),
+    };
     match cx.node() {
-        None => rows_from(cx, from, emit),
-        Some(node) => node.source(|emit| rows_from(cx, from, emit), emit),
+        None => rows(emit),
+        Some(node) => node.source(rows, emit),
     }
 }
 
