@@ -249,3 +249,41 @@ fn values_do_not_nest_without_end() {
     });
     assert!(deepest.1 <= 130, "{deepest:?}");
 }
+
+/// Counts the rows that a script reads.
+#[derive(Clone, Default)]
+struct Reads(Arc<AtomicUsize>);
+
+impl vql::scope::Budget for Reads {
+    fn charge(&self, ops: u32, _cancel: &CancelToken) -> Flow {
+        self.0.fetch_add(ops as usize, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn a_join_finds_rows_without_a_look_at_all_of_them() {
+    for (size, column, kept) in [(500, "K", "range"), (5000, "K", "range"), (500, "str(str=K)", "range")] {
+        let script = format!(
+            "LET Kept <= SELECT _value AS K, _value % 10 AS V FROM {kept}(end={size})
+             SELECT * FROM foreach(row={{ SELECT _value AS Ref FROM range(end=100) }},
+                query={{ SELECT K, V, Ref FROM Kept WHERE V < 5 AND Ref = {column} }})"
+        );
+        let reads = Reads::default();
+        let parsed = syntax::parse(&script);
+        let mut rows = Vec::new();
+        let _ = Execution::new(Registry::core()).budget(reads.clone()).run(&parsed.script, &mut |_, row| {
+            rows.push(row.to_json());
+            ControlFlow::Continue(())
+        });
+        let read = reads.0.load(Ordering::Relaxed);
+        if column == "K" {
+            assert_eq!(rows.len(), 50, "{rows:?}");
+            assert_eq!(rows[7], r#"{"K":12,"V":2,"Ref":12}"#);
+            assert!(read < 3 * size, "{read} rows were read");
+        } else {
+            assert!(rows.is_empty(), "a text is no number: {rows:?}");
+            assert!(read > 90 * size, "{read} rows were read");
+        }
+    }
+}
