@@ -24,6 +24,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         None => 1,
         Some(text) => text.parse::<u64>().with_context(|| format!("{text:?}: expected a number of minutes"))?,
     };
+    if minutes == 0 {
+        bail!("a run takes at least a minute");
+    }
     let programs = build()?;
     for target in TARGETS {
         one(&programs.join(target), target, minutes)?;
