@@ -14,7 +14,7 @@ use vql::{
     syntax,
 };
 
-use super::definitions;
+use super::{collect, definitions};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactsVerb {
@@ -22,6 +22,9 @@ pub(crate) enum ArtifactsVerb {
     List,
     /// Print an artifact's definition
     Show { name: String },
+    /// Run an artifact on this machine, and print its rows
+    #[command(after_help = collect::EXAMPLES)]
+    Collect(collect::Collect),
     /// Check definitions: YAML, types and defaults of parameters, queries, and the names in them
     #[command(after_help = VERIFY)]
     Verify {
@@ -58,6 +61,7 @@ pub(crate) fn run(verb: ArtifactsVerb) -> anyhow::Result<()> {
                 }
             }
         }
+        ArtifactsVerb::Collect(arguments) => collect::run(&arguments),
         ArtifactsVerb::Verify { paths, builtin } => verify(&paths, builtin),
         ArtifactsVerb::Reformat { file } => {
             let text = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
@@ -85,7 +89,8 @@ fn verify(paths: &[PathBuf], builtin: bool) -> anyhow::Result<()> {
         // Also one with a mistake in it is there to be called.
         let (artifact, _) = artifact::verify(&definition.yaml, &registry, &Library::default());
         let Some(artifact) = artifact else { continue };
-        if let Some((name, before)) = names.iter().find(|(name, _)| own && *name == artifact.name) {
+        let same = |file: &str| inside.iter().any(|d| d.file == file && d.yaml == definition.yaml);
+        if let Some((name, before)) = names.iter().find(|(name, file)| own && *name == artifact.name && !same(file)) {
             twice.push(format!("{}: the name {name} is taken by {before}", definition.file));
         }
         names.push((artifact.name.clone(), &definition.file));

@@ -2,9 +2,10 @@
 
 pub(crate) mod artifacts;
 pub(crate) mod client;
+mod collect;
 pub(crate) mod completions;
 pub(crate) mod config;
-pub(crate) mod definitions;
+mod definitions;
 pub(crate) mod demo;
 pub(crate) mod frontend;
 pub(crate) mod hunt;

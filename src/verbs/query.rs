@@ -7,16 +7,20 @@ mod table;
 
 use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use vql::artifact::Library;
 use vql::diagnostic::{Diagnostic, Style, render_styled};
 use vql::syntax::{self, Parsed};
 use vql::{CancelToken, Execution, Level, LogRecord, LogSink, Registry, Value};
 
-use self::output::{Format, Output};
-use self::table::Screen;
-use super::process;
+pub(crate) use self::output::{Format, Output};
+pub(crate) use self::table::Screen;
+use super::collect::with_place;
+use super::{definitions, process};
 
 #[derive(Args, Debug)]
 pub(crate) struct Query {
@@ -31,6 +35,9 @@ pub(crate) struct Query {
     /// Runs the query and shows, in place of its rows, what each step did and cost
     #[arg(long)]
     explain: bool,
+    /// A file or directory with artifacts that the query may call, besides the built-in ones; may be repeated
+    #[arg(long, value_name = "PATH")]
+    definitions: Vec<PathBuf>,
 }
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -49,14 +56,15 @@ pub(crate) fn run(arguments: &Query) -> anyhow::Result<()> {
         let (name, value) = pair.split_once('=').with_context(|| format!("--env {pair:?}: expected NAME=VALUE"))?;
         env.push((name.to_owned(), value.to_owned()));
     }
+    let library = Arc::new(definitions::library(&arguments.definitions)?);
     if arguments.explain {
         let text = arguments.vql.clone().map_or_else(from_stdin, Ok)?;
-        return explain::run(&text, env);
+        return explain::run(&text, env, library);
     }
     match &arguments.vql {
-        Some(text) => once(text, arguments.format, env),
-        None if io::stdin().is_terminal() && io::stdout().is_terminal() => shell::run(arguments.format, env),
-        None => once(&from_stdin()?, arguments.format, env),
+        Some(text) => once(text, arguments.format, env, library),
+        None if io::stdin().is_terminal() && io::stdout().is_terminal() => shell::run(arguments.format, env, library),
+        None => once(&from_stdin()?, arguments.format, env, library),
     }
 }
 
@@ -72,23 +80,24 @@ fn from_stdin() -> anyhow::Result<String> {
 }
 
 /// Runs one script and ends.
-fn once(text: &str, format: Format, env: Vec<(String, String)>) -> anyhow::Result<()> {
+fn once(text: &str, format: Format, env: Vec<(String, String)>, library: Arc<Library>) -> anyhow::Result<()> {
     let parsed = syntax::parse(text);
     let registry = agent::registry();
-    let found = problems(&parsed, &registry, env.iter().map(|(name, _)| name.as_str()));
+    let found = problems(&parsed, &registry, &library, env.iter().map(|(name, _)| name.as_str()));
     report("query", text, &found);
     if parsed.diagnostics.iter().any(Diagnostic::is_error) {
         bail!("the query cannot be parsed");
     }
     if io::stdout().is_terminal() {
-        return shell::once(registry, parsed.script, format, env);
+        return shell::once(registry, library, text, parsed.script, format, env);
     }
     let cancel = CancelToken::new();
     stop_on_signal(&cancel)?;
     let script = &parsed.script;
     let screen = Screen { width: None, color: false };
     let outcome = vql::eval::on_big_stack(|| {
-        let mut execution = Execution::new(registry).log(StandardError).cancel(cancel.clone());
+        let mut execution =
+            Execution::new(registry).artifacts(library).log(StandardError(Some(text.into()))).cancel(cancel.clone());
         for (name, value) in env {
             execution = execution.env(name, Value::str(value));
         }
@@ -114,12 +123,14 @@ fn once(text: &str, format: Format, env: Vec<(String, String)>) -> anyhow::Resul
 fn problems<'v>(
     parsed: &'v Parsed,
     registry: &Registry,
+    library: &Library,
     variables: impl IntoIterator<Item = &'v str>,
 ) -> Vec<Diagnostic> {
     let mut found = parsed.diagnostics.clone();
     if found.is_empty() {
+        let known = vql::names::Known { registry, artifacts: Some(library) };
         found = syntax::lint(&parsed.script);
-        found.extend(vql::names::check(&parsed.script, registry, variables));
+        found.extend(vql::names::check_with(&parsed.script, known, variables));
     }
     found
 }
@@ -138,7 +149,7 @@ fn wants_color() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-fn stop_on_signal(cancel: &CancelToken) -> anyhow::Result<()> {
+pub(crate) fn stop_on_signal(cancel: &CancelToken) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let cancel = cancel.clone();
     // Not joined: it waits for a signal that may never come.
@@ -153,11 +164,12 @@ fn stop_on_signal(cancel: &CancelToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The query's log.
-struct StandardError;
+/// The query's log, with the text that its places are in.
+pub(crate) struct StandardError(pub(crate) Option<Arc<str>>);
 
 impl LogSink for StandardError {
     fn log(&self, record: LogRecord) {
+        let record = with_place(self.0.as_ref(), record);
         match record.level {
             Level::Error => tracing::error!("{}", record.message),
             Level::Warn => tracing::warn!("{}", record.message),

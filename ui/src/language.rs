@@ -41,6 +41,7 @@ pub fn problems(text: &str) -> Vec<Problem> {
             diagnostic::Severity::Warning => Severity::Warning,
             diagnostic::Severity::Hint => Severity::Hint,
         },
+        code: found.code.to_owned(),
         message: found.message,
         hint: found.hint,
     };
@@ -76,6 +77,7 @@ pub fn from_hub(diagnostics: &[QueryDiagnostic]) -> Vec<Problem> {
             "warning" => Severity::Warning,
             _ => Severity::Hint,
         },
+        code: found.code.clone(),
         message: found.message.clone(),
         hint: found.hint.clone(),
     };

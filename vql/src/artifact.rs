@@ -300,7 +300,10 @@ impl Artifact {
             return Err(CompileError::Parameter(ParameterError::Unknown {
                 artifact: self.name.clone(),
                 name: name.clone(),
-                hint: did_you_mean(name, self.parameters.iter().map(|p| p.name.as_str())),
+                hint: did_you_mean(name, self.parameters.iter().map(|p| p.name.as_str())).or_else(|| {
+                    let known: Vec<&str> = self.parameters.iter().map(|p| p.name.as_str()).collect();
+                    Some(if known.is_empty() { "it has none".into() } else { format!("it has {}", known.join(", ")) })
+                }),
             }));
         }
         let env = self

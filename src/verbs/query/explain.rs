@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use vql::artifact::Library;
 use vql::eval::explain::Profile;
 use vql::{CancelToken, Execution, Value, diagnostic, syntax};
 
-pub(super) fn run(text: &str, env: Vec<(String, String)>) -> anyhow::Result<()> {
+pub(super) fn run(text: &str, env: Vec<(String, String)>, library: Arc<Library>) -> anyhow::Result<()> {
     let parsed = syntax::parse(text);
     if !parsed.diagnostics.is_empty() {
         let _ = writeln!(io::stderr(), "{}", diagnostic::render("query", text, &parsed.diagnostics));
@@ -19,8 +21,11 @@ pub(super) fn run(text: &str, env: Vec<(String, String)>) -> anyhow::Result<()> 
     super::stop_on_signal(&cancel)?;
     let profile = Profile::new();
     vql::eval::on_big_stack(|| {
-        let mut execution =
-            Execution::new(agent::registry()).log(super::StandardError).cancel(cancel.clone()).explain(&profile);
+        let mut execution = Execution::new(agent::registry())
+            .artifacts(library)
+            .log(super::StandardError(Some(text.into())))
+            .cancel(cancel.clone())
+            .explain(&profile);
         for (name, value) in env {
             execution = execution.env(name, Value::str(value));
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use rustyline::error::ReadlineError;
 use vql::Registry;
+use vql::artifact::Library;
 use vql::syntax::ast::Script;
 
 use self::editor::Prompt;
@@ -17,8 +18,8 @@ use self::session::Session;
 use super::output::Format;
 use super::table;
 
-pub(crate) fn run(format: Format, env: Vec<(String, String)>) -> anyhow::Result<()> {
-    let mut session = Session::new(agent::registry(), format, env)?;
+pub(crate) fn run(format: Format, env: Vec<(String, String)>, library: Arc<Library>) -> anyhow::Result<()> {
+    let mut session = Session::new(agent::registry(), library, None, format, env)?;
     let mut prompt = Prompt::new(session.known()).context("the terminal does not take part")?;
     let welcome = format!("Swoop {}, VQL on this machine. Tab completes, .help says more.", env!("CARGO_PKG_VERSION"));
     let mut out = io::stdout();
@@ -49,9 +50,11 @@ pub(crate) fn run(format: Format, env: Vec<(String, String)>) -> anyhow::Result<
 /// Runs one script on a terminal, and ends.
 pub(crate) fn once(
     registry: Arc<Registry>,
+    library: Arc<Library>,
+    text: &str,
     script: Script,
     format: Format,
     env: Vec<(String, String)>,
 ) -> anyhow::Result<()> {
-    Session::new(registry, format, env)?.run(script).map(|_| ())
+    Session::new(registry, library, Some(text), format, env)?.run(script).map(|_| ())
 }

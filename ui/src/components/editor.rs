@@ -26,6 +26,8 @@ pub struct Problem {
     pub start: usize,
     pub end: usize,
     pub severity: Severity,
+    /// Stable, such as `V0001`.
+    pub code: String,
     pub message: String,
     pub hint: Option<String>,
 }
@@ -214,7 +216,7 @@ fn lines(text: &str, problems: &[Problem]) -> impl IntoView + use<> {
         view! {
             <li data-testid="diagnostic">
                 <span class="where">{format!("{row}:{column}")}</span>
-                <span class=class>{word}</span>
+                <span class=class title=problem.code.clone()>{word}</span>
                 <span>{problem.message.clone()}</span>
                 {hint}
             </li>
@@ -269,7 +271,14 @@ mod tests {
             ("", 0, 0, ""),
             ("abc", 7, 3, "c"),
         ] {
-            let problem = Problem { start, end, severity: Severity::Error, message: String::new(), hint: None };
+            let problem = Problem {
+                start,
+                end,
+                severity: Severity::Error,
+                code: String::new(),
+                message: String::new(),
+                hint: None,
+            };
             assert_eq!(&text[mark(text, &problem)], marked, "{text:?} {start}..{end}");
         }
     }

@@ -92,7 +92,12 @@ fn run_text(session: &mut Session, source: &str, text: &str, explain: bool) -> a
         return Ok(());
     }
     let known = session.known();
-    let found = problems(&parsed, &known.registry, known.variables.iter().map(|variable| variable.name.as_str()));
+    let found = problems(
+        &parsed,
+        &known.registry,
+        &known.library,
+        known.variables.iter().map(|variable| variable.name.as_str()),
+    );
     report(source, text, &found);
     if parsed.diagnostics.iter().any(Diagnostic::is_error) {
         return Ok(());

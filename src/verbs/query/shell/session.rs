@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use vql::artifact::Library;
 use vql::complete::{Variable, variables_of};
 use vql::eval::explain::Profile;
 use vql::syntax;
 use vql::syntax::ast::{Column, Let, Script, Statement};
 use vql::{CancelToken, Execution, Level, LogRecord, LogSink, Registry, Row, Value};
 
+use super::super::super::collect::with_place;
 use super::super::output::{Format, Output};
 use super::super::table::{self, Screen};
 use super::super::wants_color;
@@ -38,6 +40,7 @@ const MOST_LATE: usize = 100;
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) registry: Arc<Registry>,
+    pub(super) library: Arc<Library>,
     pub(super) variables: Vec<Variable>,
     pub(super) columns: HashMap<String, Vec<String>>,
 }
@@ -80,17 +83,26 @@ enum Message {
 }
 
 impl Session {
-    pub(super) fn new(registry: Arc<Registry>, format: Format, env: Vec<(String, String)>) -> anyhow::Result<Self> {
+    /// `text` is what the places of log lines are in, where only one text runs.
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        library: Arc<Library>,
+        text: Option<&str>,
+        format: Format,
+        env: Vec<(String, String)>,
+    ) -> anyhow::Result<Self> {
         let log = Arc::new(Log::default());
         let mut variables = Vec::new();
-        let mut execution = Execution::new(registry.clone()).log(SharedLog(log.clone()));
+        let mut execution = Execution::new(registry.clone())
+            .artifacts(library.clone())
+            .log(SharedLog(log.clone(), text.map(Arc::from)));
         for (name, value) in env {
             variables.push(Variable { name: name.clone(), doc: table::shown(&value), ..Variable::default() });
             execution = execution.env(name, Value::str(value));
         }
         let running = Arc::default();
         hear_signals(&running)?;
-        let known = Known { registry, variables, columns: HashMap::new() };
+        let known = Known { registry, library, variables, columns: HashMap::new() };
         Ok(Self { execution: Arc::new(execution), known, log, running, format, lets: Vec::new(), texts: Vec::new() })
     }
 
@@ -298,10 +310,11 @@ struct Log {
     late: Mutex<Vec<LogRecord>>,
 }
 
-struct SharedLog(Arc<Log>);
+struct SharedLog(Arc<Log>, Option<Arc<str>>);
 
 impl LogSink for SharedLog {
     fn log(&self, record: LogRecord) {
+        let record = with_place(self.1.as_ref(), record);
         let to = lock(&self.0.to).clone();
         let record = match to.map(|to| to.send(Message::Log(record.clone()))) {
             Some(Ok(())) => return,
