@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod artifacts;
 mod errors;
 mod harness;
 mod house;

@@ -326,8 +326,7 @@ impl Artifact {
 
     /// The scripts of all sources, or of the one that is `wanted`; the error says what is not there.
     pub fn scripts(&self, known: &dyn ArtifactSource, wanted: Option<&str>) -> Result<Vec<CompiledSource>, String> {
-        let mut prelude = String::new();
-        self.collect_exports(known, &mut HashSet::new(), &mut prelude)?;
+        let prelude = self.exports(known)?;
         // Sources share a scope unless one may be left out by a precondition of its own, or none ever ends.
         let serial = !self.kind.is_event() && self.sources.iter().all(|source| source.precondition.is_none());
         let chosen: Vec<&Source> = self
@@ -361,7 +360,13 @@ impl Artifact {
             .collect())
     }
 
-    /// What the artifacts that this one imports lend it, and what it exports itself.
+    /// What the artifacts that this one imports lend it, and what it exports itself: VQL.
+    pub fn exports(&self, known: &dyn ArtifactSource) -> Result<String, String> {
+        let mut text = String::new();
+        self.collect_exports(known, &mut HashSet::new(), &mut text)?;
+        Ok(text)
+    }
+
     fn collect_exports(
         &self,
         known: &dyn ArtifactSource,

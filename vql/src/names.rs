@@ -7,7 +7,7 @@ mod literal;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::artifact::ArtifactSource;
+use crate::artifact::{ArtifactSource, references};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::plan;
 use crate::plugin::{Registry, Signature};
@@ -48,7 +48,14 @@ pub fn check_with<'v>(
     variables: impl IntoIterator<Item = &'v str>,
 ) -> Vec<Diagnostic> {
     let mut names: HashSet<&str> = variables.into_iter().collect();
-    let defined = defined(script);
+    let mut defined = defined(script);
+    // What is imported is known by the exports.
+    for artifact in
+        known.artifacts.iter().flat_map(|a| references(script).into_iter().filter_map(|name| a.artifact(&name)))
+    {
+        let exports = known.artifacts.and_then(|artifacts| artifact.exports(artifacts).ok()).unwrap_or_default();
+        defined.extend(self::defined(&crate::syntax::parse(&exports).script));
+    }
     names.extend(defined.iter().map(|name| &**name));
     let mut check = Check { known, names, inside: 0, found: Vec::new() };
     for statement in &script.statements {

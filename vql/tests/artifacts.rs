@@ -203,6 +203,16 @@ fn artifacts_are_called_like_plugins() {
             vec![rows("SELECT * FROM Artifact.Custom.Called()").0[0].clone()],
             None,
         ),
+        (
+            "LET _ <= import(artifact='Custom.Called') SELECT Twice(N=4) AS T FROM scope()",
+            vec![r#"{"T":8}"#.to_owned()],
+            None,
+        ),
+        (
+            "SELECT import(artifact='Custom.Round') AS I FROM scope()",
+            vec![r#"{"I":null}"#.to_owned()],
+            Some("Custom.Round exports nothing"),
+        ),
         ("SELECT * FROM Artifact.Custom.Round(N=1)", vec![], Some("32 artifacts have called one another")),
         (
             "SELECT * FROM Artifact.Custom.Cald()",

@@ -609,6 +609,37 @@ async fn vql_answers_flows() {
 }
 
 #[tokio::test]
+async fn flows_call_the_artifacts_that_come_with_them() {
+    let (flows, _announced) = Flows::open(in_memory(), crate::registry()).unwrap();
+    let source = |name: &str, query: &str, same_scope| SourceQuery {
+        name: name.into(),
+        query: query.into(),
+        precondition: None,
+        same_scope,
+    };
+    let called = "name: Custom.Called\nparameters:\n  - name: N\n    type: int\nsources:\n  - query: SELECT N + 1 AS M, oops FROM scope()\n";
+    flows.start(FlowRequest {
+        sources: vec![
+            source("Test/0", "LET Kept <= 5 SELECT * FROM Artifact.Custom.Called(N='1')", false),
+            source("Test/1", "SELECT Kept FROM scope()", true),
+            source("Test/2", "SELECT Kept FROM scope()", false),
+        ],
+        definitions: vec![called.into(), "name: [".into()],
+        ..request(1)
+    });
+    let mut hub = Hub::default();
+    let end = hub.rest(&flows).await;
+    assert_eq!(end.state, FlowState::Finished, "{}", hub.log());
+    let rows = |n: u16| hub.rows.get(&StreamId(n)).cloned().unwrap_or_default();
+    assert_eq!(rows(0), [r#"{"M":2,"oops":null,"_Source":"Custom.Called"}"#]);
+    assert_eq!((rows(1), rows(2)), (vec![r#"{"Kept":5}"#.to_owned()], vec![r#"{"Kept":null}"#.to_owned()]));
+    let log = hub.log();
+    for part in ["cannot be read", "Custom.Called: unknown name `oops`", "(line 1, column 19: oops)"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn a_query_without_rows_keeps_to_its_share_and_its_time() {
     let query = "SELECT _value FROM range(end=1000000000000) WHERE _value < 0";
     let (flows, _announced) = Flows::open(in_memory(), crate::registry()).unwrap();

@@ -50,6 +50,7 @@ mod hash;
 mod help;
 mod humanize;
 mod if_;
+mod import;
 mod int;
 mod ip;
 mod items;
@@ -182,6 +183,7 @@ pub fn register(registry: &mut Registry) {
     humanize::register(registry);
     if_::register(registry);
     int::register(registry);
+    import::register(registry);
     ip::register(registry);
     items::register(registry);
     join::register(registry);

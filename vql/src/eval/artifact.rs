@@ -133,6 +133,37 @@ fn run_unit(
     Ok(ControlFlow::Continue(()))
 }
 
+/// Makes what an artifact exports known to the script that runs in `cx`.
+pub(crate) fn import(cx: &Context<'_>, name: &str) -> Result<(), String> {
+    let Some(artifacts) = &cx.shared.artifacts else {
+        return Err(format!("there are no artifacts here: `{name}` cannot be imported"));
+    };
+    let artifact = artifacts.artifact(name).ok_or_else(|| unknown(&**artifacts, name))?;
+    let exports = artifact.exports(&**artifacts)?;
+    if exports.trim().is_empty() {
+        return Err(format!("{name} exports nothing: an artifact lends to others what stands in its `export:`"));
+    }
+    let parsed = syntax::parse(&exports);
+    if let Some(problem) = parsed.diagnostics.first() {
+        return Err(format!(
+            "the exports of {name} cannot be parsed: {}",
+            placed(&exports, problem.span, &problem.message)
+        ));
+    }
+    let lets = parsed.script.statements.iter().filter(|s| matches!(s, syntax::ast::Statement::Let(_)));
+    for statement in lets {
+        let _ = super::run_statement(cx, statement, &mut |_| ControlFlow::Continue(()));
+    }
+    Ok(())
+}
+
+fn unknown(artifacts: &dyn ArtifactSource, name: &str) -> String {
+    let known = artifacts.names();
+    let hint = did_you_mean(name, known.iter().map(String::as_str))
+        .unwrap_or_else(|| "`swoop artifacts list` shows those that are built in".into());
+    format!("there is no artifact `{name}` here: {hint}")
+}
+
 /// Whether a precondition holds: a query that gives a row, or an expression that is true. `Err` says why it cannot be
 /// read.
 pub(crate) fn holds(cx: &Context<'_>, text: &str) -> Result<bool, String> {
@@ -180,12 +211,7 @@ impl PreparedCache {
 }
 
 fn prepare(artifacts: &dyn ArtifactSource, name: &str, wanted: Option<&str>) -> Result<Prepared, String> {
-    let Some(artifact) = artifacts.artifact(name) else {
-        let known = artifacts.names();
-        let hint = did_you_mean(name, known.iter().map(String::as_str))
-            .unwrap_or_else(|| "`swoop artifacts list` shows those that are built in".into());
-        return Err(format!("there is no artifact `{name}` here: {hint}"));
-    };
+    let artifact = artifacts.artifact(name).ok_or_else(|| unknown(artifacts, name))?;
     let sources = artifact.scripts(artifacts, wanted)?;
     let names: Vec<Arc<str>> = sources.iter().map(|s| s.name.as_str().into()).collect();
     let units = units(&sources).map_err(|(source, text, problems)| {

@@ -32,7 +32,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use artifact::{PreparedCache, RESERVED};
+pub(crate) use artifact::{PreparedCache, RESERVED, import};
 pub(crate) use cache::{LambdaCache, RegexCache, compile_regex};
 pub(crate) use expr::{LambdaValue, Pattern};
 pub(crate) use held::{Held, Store, value_size};

@@ -128,8 +128,10 @@ impl Session {
     /// Runs a script beside the session, without its rows, and gives what its steps did and cost.
     pub(super) fn explain(&mut self, script: Script) -> anyhow::Result<(Ended, String)> {
         let profile = Profile::new();
-        let mut execution =
-            Execution::new(self.known.registry.clone()).log(SharedLog(self.log.clone())).explain(&profile);
+        let mut execution = Execution::new(self.known.registry.clone())
+            .artifacts(self.known.library.clone())
+            .log(SharedLog(self.log.clone(), None))
+            .explain(&profile);
         let mut lazy = Script::default();
         for variable in &self.known.variables {
             let definition = self.lets.iter().rev().find(|l| *l.name.name == *variable.name);
