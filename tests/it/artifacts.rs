@@ -55,7 +55,7 @@ fn definitions_are_verified_and_run() {
         "bad.yml:6:15",
         "error[V0015]: VQL has no `==`",
         "error[V0310]: there is no artifact `Custom.God` here",
-        "did you mean `Custom.Good`?",
+        "did you mean `Custom.Good`",
         "2 definitions: 2 errors, 1 warning",
     ] {
         assert!(err.contains(part), "{part}\n{err}");
