@@ -634,7 +634,7 @@ async fn flows_call_the_artifacts_that_come_with_them() {
     assert_eq!(rows(0), [r#"{"M":2,"oops":null,"_Source":"Custom.Called"}"#]);
     assert_eq!((rows(1), rows(2)), (vec![r#"{"Kept":5}"#.to_owned()], vec![r#"{"Kept":null}"#.to_owned()]));
     let log = hub.log();
-    for part in ["cannot be read", "Custom.Called: unknown name `oops`", "(line 1, column 19: oops)"] {
+    for part in ["cannot be read", "Custom.Called: unknown name `oops`", "(line 1, column 20: oops)"] {
         assert!(log.contains(part), "{part}: {log}");
     }
 }
