@@ -262,7 +262,7 @@ mod tests {
             panic!("it names a plugin and an argument that are not there")
         };
         assert_eq!(message, "endpoints would not understand the query: format: unexpected argument `fmt`");
-        assert_eq!(hint.as_deref(), Some("did you mean `format`?"));
+        assert_eq!(hint.as_deref(), Some("it takes format, args"));
         assert!(diagnostics.iter().any(|d| d.code == "V0201"), "{diagnostics:?}");
         let unchecked = Artifacts::load(&Paths::new("/nowhere".into()));
         assert!(compile(&unchecked, &Collection::of_query("SELECT * FROM rang()")).is_ok());
