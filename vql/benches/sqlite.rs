@@ -170,7 +170,8 @@ impl Tables {
                     command_line: format!("/usr/lib/app/worker --config=\"/etc/app/{pid}.conf\" --threads 4"),
                     username: "www-data".into(),
                     rss: random.next(1 << 32),
-                    cpu: random.next(10_000) as f64 / 100.0,
+                    // Never a whole number, which we write without a point.
+                    cpu: random.next(100) as f64 + 0.25,
                     elevated: pid % 3 == 0,
                 };
                 let line = serde_json::to_string(&p).unwrap();

@@ -176,11 +176,14 @@ impl Rows<'_> {
     }
 }
 
+/// A column and its table; None when its values are not fit for one.
+type NamedTable = (Arc<str>, Option<Arc<Table>>);
+
 /// The tables of rows that do not change. A clone has none yet.
 #[derive(Debug, Default)]
 pub(crate) struct Lookup {
     used: AtomicBool,
-    tables: Mutex<Vec<(Arc<str>, Option<Arc<Table>>)>>,
+    tables: Mutex<Vec<NamedTable>>,
 }
 
 impl Lookup {
