@@ -2,8 +2,8 @@
 //! aggregates marked.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -31,7 +31,9 @@ pub(crate) struct Select {
     pub group_by: Vec<Expr>,
     pub order_by: Vec<(Expr, bool)>,
     pub limit: Option<Expr>,
-    /// How its columns followed from those of its source when it ran last.
+    /// How its columns followed from those of its source when it first ran, which is how they nearly always follow.
+    pub first_layout: OnceLock<Layout>,
+    /// As they followed last, when that was otherwise.
     pub layout: Mutex<Option<Arc<Layout>>>,
     /// Names this SELECT among all, and says how many names of its expressions have a [`Symbol::slot`].
     pub id: usize,
@@ -246,6 +248,7 @@ impl Compiler<'_> {
             group_by,
             order_by,
             limit,
+            first_layout: OnceLock::new(),
             layout: Mutex::default(),
             id,
             slots: slots.into(),

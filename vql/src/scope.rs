@@ -530,7 +530,8 @@ pub(crate) enum Binding {
 /// What all contexts of an execution share.
 pub(crate) struct Shared {
     pub registry: Arc<Registry>,
-    pub globals: RwLock<HashMap<Arc<str>, Binding>>,
+    /// By a fast hash: a query may look here for each row.
+    pub globals: RwLock<HashMap<Arc<str>, Binding, foldhash::fast::RandomState>>,
     pub log: Arc<dyn LogSink>,
     pub cancel: CancelToken,
     pub budget: Option<Arc<dyn Budget>>,

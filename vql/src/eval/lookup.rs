@@ -2,12 +2,11 @@
 //! need not look at all kept rows each time: at the second use a table of the column's values is built, and kept with
 //! the rows. It names the rows that may be meant; WHERE itself still decides.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use foldhash::fast::RandomState;
 
 use super::select::BREAK;
 use crate::plan::{Expr, Item, Select, Source};
@@ -22,6 +21,9 @@ const FEW: usize = 16;
 
 /// For more rows no table is built: it would take much memory beside them.
 const MANY: usize = 2_000_000;
+
+/// So many columns of the same rows get a table.
+const TABLES: usize = 4;
 
 /// The condition `column = expr` of a WHERE, for a source that is a variable.
 #[derive(Debug)]
@@ -120,7 +122,11 @@ pub(super) fn run(cx: &Context<'_>, select: &Select, emit: &mut EmitView<'_>) ->
         Value::Array(list) => (Rows::List(list), list.lookup()),
         _ => return None,
     };
-    if !(FEW..MANY).contains(&rows.len()) || !lookup.used.swap(true, Ordering::Relaxed) {
+    if !(FEW..MANY).contains(&rows.len()) {
+        return None;
+    }
+    // Nearly always it was used: then nothing is written, and other threads keep the line in their caches.
+    if !lookup.used.load(Ordering::Relaxed) && !lookup.used.swap(true, Ordering::Relaxed) {
         return None;
     }
     let columns = rows.columns()?;
@@ -177,25 +183,20 @@ impl Rows<'_> {
 }
 
 /// A column and its table; None when its values are not fit for one.
-type NamedTable = (Arc<str>, Option<Arc<Table>>);
+type NamedTable = (Arc<str>, Option<Table>);
 
 /// The tables of rows that do not change. A clone has none yet.
 #[derive(Debug, Default)]
 pub(crate) struct Lookup {
     used: AtomicBool,
-    tables: Mutex<Vec<NamedTable>>,
+    tables: [OnceLock<NamedTable>; TABLES],
 }
 
 impl Lookup {
     /// The table of a column, None when the rows have none.
-    fn table(&self, column: &Arc<str>, build: impl FnOnce() -> Option<Table>) -> Option<Arc<Table>> {
-        let mut tables = self.tables.lock();
-        if let Some((_, table)) = tables.iter().find(|(name, _)| name == column) {
-            return table.clone();
-        }
-        let table = build().map(Arc::new);
-        tables.push((column.clone(), table.clone()));
-        table
+    fn table(&self, column: &Arc<str>, build: impl Fn() -> Option<Table>) -> Option<&Table> {
+        let mut tables = self.tables.iter().map(|slot| slot.get_or_init(|| (column.clone(), build())));
+        tables.find(|(name, _)| name == column)?.1.as_ref()
     }
 }
 
@@ -219,14 +220,19 @@ impl Clone for LookupSlot {
 #[derive(Debug)]
 struct Table {
     hasher: RandomState,
-    /// The first row of each hash, and for each row the next one of its hash.
-    first: HashMap<u64, u32>,
-    next: Vec<u32>,
+    /// The first row of the hashes with the same low bits: a power of two of them.
+    first: Box<[u32]>,
+    /// For each row the next one of those, and the high bits of its hash.
+    next: Box<[(u32, u32)]>,
     /// Rows whose value may be equal to values of other types: they are always meant.
     loose: Vec<u32>,
 }
 
 const NONE: u32 = u32::MAX;
+
+fn high(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
 
 impl Table {
     fn of(rows: &Rows<'_>, column: usize) -> Option<Table> {
@@ -235,12 +241,16 @@ impl Table {
         if columns.repeats() || !(0..rows.len()).all(same) {
             return None;
         }
-        let (hasher, next) = (RandomState::new(), vec![NONE; rows.len()]);
-        let mut table = Table { hasher, first: HashMap::with_capacity(rows.len()), next, loose: Vec::new() };
+        let first = vec![NONE; (2 * rows.len()).next_power_of_two()].into();
+        let next = vec![(NONE, 0); rows.len()].into();
+        let mut table = Table { hasher: RandomState::default(), first, next, loose: Vec::new() };
         for row in (0..rows.len()).rev() {
             let number = u32::try_from(row).ok()?;
             match rows.value(row, column).and_then(|value| table.hash(value)) {
-                Some(hash) => table.next[row] = table.first.insert(hash, number).unwrap_or(NONE),
+                Some(hash) => {
+                    let slot = table.slot(hash);
+                    table.next[row] = (std::mem::replace(&mut table.first[slot], number), high(hash));
+                }
                 None => table.loose.push(number),
             }
         }
@@ -262,9 +272,19 @@ impl Table {
         }
     }
 
+    fn slot(&self, hash: u64) -> usize {
+        hash as usize & (self.first.len() - 1)
+    }
+
     /// In the order of the rows.
     fn each(&self, hash: u64, emit: &mut dyn FnMut(usize) -> Flow) -> Flow {
-        let mut row = self.first.get(&hash).copied().unwrap_or(NONE);
+        let of_hash = |mut row: u32| {
+            while row != NONE && self.next[row as usize].1 != high(hash) {
+                row = self.next[row as usize].0;
+            }
+            row
+        };
+        let mut row = of_hash(self.first[self.slot(hash)]);
         let mut loose = self.loose.iter().copied().peekable();
         loop {
             let next = row.min(loose.peek().copied().unwrap_or(NONE));
@@ -273,7 +293,7 @@ impl Table {
             }
             emit(next as usize)?;
             if next == row {
-                row = self.next[next as usize];
+                row = of_hash(self.next[next as usize].0);
             } else {
                 loose.next();
             }

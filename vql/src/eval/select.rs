@@ -158,6 +158,9 @@ pub(super) fn explain_row(
     }
 }
 
+/// So many cells of a row need no memory of their own: a SELECT that runs for each row of another starts often.
+const FEW_CELLS: usize = 4;
+
 /// The rows that WHERE keeps, each with the source's row under it.
 pub(super) fn plain(
     cx: &Context<'_>,
@@ -166,21 +169,26 @@ pub(super) fn plain(
     emit: &mut dyn FnMut(&SelectRow<'_>) -> Flow,
 ) -> Flow {
     let mut layout: Option<Arc<Layout>> = None;
-    let mut cells: Vec<OnceLock<Value>> = Vec::new();
+    let mut few: [OnceLock<Value>; FEW_CELLS] = Default::default();
+    let mut many: Vec<OnceLock<Value>> = Vec::new();
     let mut each = |input: &dyn RowView| {
         let number = counts.read();
         cx.charge(1)?;
         let layout = Layout::find(&mut layout, select, input.columns());
+        let len = layout.cells.len();
+        let cells = if len <= FEW_CELLS {
+            &mut few[..len]
+        } else {
+            many.resize_with(len, OnceLock::new);
+            &mut many
+        };
         if layout.computes {
-            for cell in &mut cells {
+            for cell in &mut *cells {
                 cell.take();
             }
         }
-        if cells.len() != layout.cells.len() {
-            cells.resize_with(layout.cells.len(), OnceLock::new);
-        }
         let below = cx.with_source(layout, input);
-        let view = SelectRow { layout, select, below: &below, input, cells: &cells };
+        let view = SelectRow { layout, select, below: &below, input, cells };
         if !view.passes() {
             explain_row(cx, select, number, input, &"WHERE drops it");
             return CONTINUE;
@@ -263,8 +271,14 @@ impl Layout {
         Layout { select: select.id, input: input.clone(), output, cells, computes, below, above }
     }
 
-    /// The layout for a source of these columns: `last`, that of the run before, or a new one.
-    pub(super) fn find<'l>(last: &'l mut Option<Arc<Layout>>, select: &Select, input: &Arc<Columns>) -> &'l Layout {
+    /// The layout for a source of these columns: the first of the SELECT, `last`, that of the run before, or a new one.
+    pub(super) fn find<'l>(last: &'l mut Option<Arc<Layout>>, select: &'l Select, input: &Arc<Columns>) -> &'l Layout {
+        if last.is_none() {
+            let first = select.first_layout.get_or_init(|| Layout::new(select, input));
+            if first.fits(input) {
+                return first;
+            }
+        }
         let fits = last.as_ref().is_some_and(|l| l.fits(input));
         if !fits {
             let mut known = select.layout.lock();
@@ -329,7 +343,13 @@ impl RowView for SelectRow<'_> {
     }
 
     fn value(&self, index: usize) -> Value {
-        self.cell(index).into_owned()
+        match self.layout.cells.get(index) {
+            Some(Cell::Input(at)) => match self.input.value(*at) {
+                query @ Value::Query(_) => self.below.materialize(query),
+                value => value,
+            },
+            _ => self.cell(index).into_owned(),
+        }
     }
 
     fn cell(&self, index: usize) -> Cow<'_, Value> {

@@ -190,6 +190,8 @@ enum Rows {
     /// All of the same columns: their values, one row behind another.
     Same(Arc<Columns>, Vec<Value>),
     Mixed(Vec<Option<Row>>),
+    /// As `Same`, going out in order: what is gone need not be looked at again.
+    Leaving(Arc<Columns>, std::vec::IntoIter<Value>),
 }
 
 impl Default for Rows {
@@ -201,7 +203,8 @@ impl Default for Rows {
 impl Rows {
     /// Adds the row at a place, which is the next; gives its size.
     fn push(&mut self, at: usize, row: &dyn RowView) -> usize {
-        if at == 0 {
+        // There may be room for rows of the same columns already.
+        if at == 0 && !matches!(self, Rows::Same(columns, _) if Arc::ptr_eq(columns, row.columns())) {
             *self = Rows::Same(row.columns().clone(), Vec::new());
         }
         match self {
@@ -213,7 +216,7 @@ impl Rows {
                 return held::cells_size(&values[before..]);
             }
             Rows::Same(..) => *self = Rows::Mixed((0..at).map(|at| self.take(at)).collect()),
-            Rows::Mixed(_) => {}
+            Rows::Mixed(_) | Rows::Leaving(..) => {}
         }
         let row = row.take_row();
         let size = held::size(&row);
@@ -231,6 +234,27 @@ impl Rows {
                 Some(Row::new(columns, row))
             }
             Rows::Mixed(rows) => rows.get_mut(at)?.take(),
+            Rows::Leaving(columns, values) => {
+                let row: Vec<Value> = values.take(columns.len()).collect();
+                (row.len() == columns.len()).then(|| Row::new(columns, row))
+            }
+        }
+    }
+
+    /// The rows from a place on go out in order, and nothing else is done with them.
+    fn leave(&mut self, from: usize) {
+        if let Rows::Same(columns, values) = self {
+            let mut values = std::mem::take(values).into_iter();
+            values.by_ref().take(from * columns.len()).for_each(drop);
+            *self = Rows::Leaving(columns.clone(), values);
+        }
+    }
+
+    /// Empty, with room for as many.
+    fn another(&self) -> Rows {
+        match self {
+            Rows::Same(columns, values) => Rows::Same(columns.clone(), Vec::with_capacity(values.len())),
+            Rows::Mixed(_) | Rows::Leaving(..) => Rows::default(),
         }
     }
 
@@ -241,6 +265,9 @@ impl Rows {
                 out.cells(columns, values.get(at * n..(at + 1) * n).unwrap_or_default());
             }
             Rows::Mixed(rows) => rows.get(at).into_iter().flatten().for_each(|row| out.row(row)),
+            Rows::Leaving(columns, values) => {
+                out.cells(columns, values.as_slice().get(..columns.len()).unwrap_or_default())
+            }
         }
     }
 
@@ -250,6 +277,7 @@ impl Rows {
             Rows::Mixed(rows) => {
                 *rows = heads.iter().map(|head| rows.get_mut(head.at as usize).and_then(Option::take)).collect();
             }
+            Rows::Leaving(..) => {}
         }
     }
 }
@@ -280,6 +308,11 @@ impl Chunk {
         }
         self.more.extend(key.more);
         size + self.rows.push(at, row)
+    }
+
+    /// An empty one, with room for as many rows.
+    fn another(&self) -> Chunk {
+        Chunk { heads: Vec::with_capacity(self.len()), rows: self.rows.another(), ..Chunk::default() }
     }
 
     fn key(&self, head: Head, directions: &[bool]) -> KeyView<'_> {
@@ -323,6 +356,7 @@ impl Chunk {
         match &mut self.rows {
             Rows::Same(columns, values) => values.truncate(most * columns.len()),
             Rows::Mixed(rows) => rows.truncate(most),
+            Rows::Leaving(..) => {}
         }
     }
 
@@ -335,6 +369,7 @@ impl Chunk {
         let rows: usize = match &self.rows {
             Rows::Same(columns, values) => values.chunks(columns.len().max(1)).map(held::cells_size).sum(),
             Rows::Mixed(rows) => rows.iter().flatten().map(held::size).sum(),
+            Rows::Leaving(_, values) => held::cells_size(values.as_slice()),
         };
         rows + self.len() * (48 + directions.len() * size_of::<Value>())
     }
@@ -393,7 +428,9 @@ impl Sorter {
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
             self.sort_last();
-            self.chunks.push(Chunk::default());
+            // More may come, as many as before.
+            let another = self.chunks.last().map(Chunk::another).unwrap_or_default();
+            self.chunks.push(another);
         }
         let Some(chunk) = self.chunks.last_mut() else { return BREAK };
         let size = chunk.push(key, row);
@@ -471,7 +508,10 @@ impl Sorter {
         if let Some(tape) = &tape {
             sources.extend(self.runs.iter().map(|run| Source::Disk(DiskSource::new(tape, run))));
         }
-        sources.extend(self.chunks.iter_mut().map(Source::Memory));
+        for chunk in &mut self.chunks {
+            chunk.rows.leave(chunk.taken);
+            sources.push(Source::Memory(chunk));
+        }
         let merged = Merge::new(&self.directions, sources).and_then(|mut merge| {
             while let Some(row) = merge.next()? {
                 if cx.cancelled() || emit(&LastRow::new(row)).is_break() {
