@@ -114,6 +114,8 @@ pub(crate) fn number_order(value: &Value) -> Option<(u64, i64)> {
     let bits = float.to_bits();
     let sortable = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     let rest = match value {
+        // A float says all of it.
+        Value::Int(n) if n.unsigned_abs() <= 1 << 53 => 0,
         Value::Int(n) => i128::from(*n) - float as i128,
         Value::UInt(n) => i128::from(*n) - float as i128,
         _ => 0,

@@ -394,12 +394,9 @@ impl RowView for SelectRow<'_> {
     }
 
     fn take_values(&self, out: &mut Vec<Value>) {
-        out.extend((0..self.layout.cells.len()).map(|index| {
-            match (self.layout.cells[index], self.cells[index].get()) {
-                (Cell::Item(item), None) => self.compute(item),
-                (Cell::Item(_), Some(value)) => value.clone(),
-                (Cell::Input(_), _) => self.value(index),
-            }
+        out.extend((0..self.layout.cells.len()).map(|index| match self.layout.cells[index] {
+            Cell::Input(_) => self.value(index),
+            Cell::Item(item) => self.cells[index].get().cloned().unwrap_or_else(|| self.compute(item)),
         }));
     }
 }

@@ -129,14 +129,24 @@ fn order(key: &Value) -> u128 {
     }
     match key {
         Value::Time(time) => 2 << RANK | (time.as_nanosecond() + (1 << 100)) as u128,
-        Value::Str(text) if !text.is_empty() => {
-            let n = text.len().min(14);
-            let mut bytes = [0u8; 16];
-            bytes[1..=n].copy_from_slice(&text.as_bytes()[..n]);
-            3 << RANK | u128::from_be_bytes(bytes) | if text.len() > 14 { LONG } else { n as u128 }
-        }
+        Value::Str(text) if !text.is_empty() => 3 << RANK | text_order(text.as_bytes()),
         _ => 0,
     }
+}
+
+/// The first 14 bytes of a text, and how many it has.
+fn text_order(text: &[u8]) -> u128 {
+    let n = text.len().min(14);
+    let after = 8 * (15 - n);
+    let bytes = match (text.first_chunk(), text[..n].last_chunk()) {
+        // Words of a known size are read much faster than some bytes.
+        (Some(head), Some(tail)) => {
+            let tail = u64::from_be_bytes(*tail) & ((1 << (8 * (n - 8))) - 1);
+            u128::from(u64::from_be_bytes(*head)) << 56 | u128::from(tail) << after
+        }
+        _ => text.iter().fold(0, |bytes, byte| bytes << 8 | u128::from(*byte)) << after,
+    };
+    bytes | if text.len() > 14 { LONG } else { n as u128 }
 }
 
 fn says_all(order: u128) -> bool {
@@ -682,5 +692,27 @@ impl<'m, 's> Merge<'m, 's> {
             written?;
         }
         writer.end(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_keys_are_in_their_order() {
+        let mut keys: Vec<Value> =
+            [0, 1, -1, 1 << 53, (1 << 53) + 1, -(1 << 53) - 1, i64::MAX, i64::MIN].map(Value::from).into();
+        let text = "abcdefghijklmnopqrst";
+        for len in 0..=text.len() {
+            keys.extend(["", "\0", "a", "é", "~"].map(|end| Value::from([&text[..len], end].concat())));
+        }
+        for a in &keys {
+            for b in &keys {
+                let (x, y) = (order(a), order(b));
+                let known = if x == y && !says_all(x) { Ordering::Equal } else { ops::sort_order(a, b) };
+                assert_eq!(x.cmp(&y), known, "{a:?} and {b:?}");
+            }
+        }
     }
 }
