@@ -70,7 +70,7 @@ impl Expr {
 
     /// The value, if it is a whole number that is known without a call: most of what filters compute with. None says
     /// nothing of it, and nothing was done that may not be done again.
-    fn int(&self, cx: &Context<'_>) -> Option<i64> {
+    pub(super) fn int(&self, cx: &Context<'_>) -> Option<i64> {
         match self {
             Expr::Const(Value::Int(n)) => Some(*n),
             Expr::Symbol(symbol) => cx.int(symbol),
