@@ -527,7 +527,7 @@ async fn an_upload_survives_restarts_and_losses() {
     assert_eq!((end.state, end.uploads), (FlowState::Finished, 3));
     assert_eq!(hub.source(), ["{\"Size\":1048699}"]);
     for (n, name, bytes) in [(0, "/small", &content[..10]), (1, "/large", &content[..]), (2, "/empty", &[][..])] {
-        let sha256 = super::run::hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes));
+        let sha256 = run::hex(&<sha2::Sha256 as sha2::Digest>::digest(bytes));
         assert_eq!(hub.uploads[&n], (name.to_owned(), bytes.to_vec(), Some(sha256)), "{name}");
     }
 }
