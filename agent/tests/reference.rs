@@ -11,8 +11,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
-use vql::{ArgKind, ArgSpec, Execution, Group, Registry, Signature, syntax};
+use vql::{
+    ArgKind, ArgSpec, Execution, Group, Registry, Signature,
+    artifact::{Artifact, Library},
+    syntax,
+};
 
 /// What gives another answer each time: its examples stand without one.
 const VARYING: &[&str] = &["clock", "rand", "tempdir", "tempfile", "uuid"];
@@ -218,11 +223,21 @@ fn kind_name(kind: ArgKind) -> &'static str {
 }
 
 /// The rows of each SELECT, by a clock that stands still.
+/// An artifact that examples call.
+fn library() -> Arc<Library> {
+    let mut library = Library::default();
+    let yaml =
+        "name: Custom.Math\nexport: LET Twice(x) = 2 * x\nsources:\n  - query: SELECT Twice(x=1) AS Two FROM scope()\n";
+    library.add(Artifact::parse(yaml).unwrap());
+    Arc::new(library)
+}
+
 fn run(script: &str) -> Vec<Vec<String>> {
     let parsed = syntax::parse(script);
     let selects = parsed.script.statements.iter().map(|s| matches!(s, syntax::ast::Statement::Select(_)));
     let mut answers: Vec<Option<Vec<String>>> = selects.map(|select| select.then(Vec::new)).collect();
-    let execution = Execution::new(Registry::core()).clock(|| "2020-05-31T15:28:05Z".parse().unwrap());
+    let execution =
+        Execution::new(Registry::core()).artifacts(library()).clock(|| "2020-05-31T15:28:05Z".parse().unwrap());
     let _ = execution.run(&parsed.script, &mut |index, row| {
         let text = row.to_json();
         let cut = text.char_indices().nth(MAX_WIDTH).map(|(at, _)| at);

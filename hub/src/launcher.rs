@@ -205,22 +205,41 @@ fn check_limits(limits: &Limits) -> Result<(), HubError> {
 /// What is wrong with a typed query. One that names what no endpoint knows would end everywhere without an error that shows:
 /// the person who typed it is told, not ten thousand logs.
 fn check_query(query: &str, artifacts: &Artifacts) -> Result<(), HubError> {
-    let parsed = vql::syntax::parse(query);
-    let mut diagnostics = parsed.diagnostics;
-    let mut first = diagnostics.iter().position(Diagnostic::is_error);
-    let mut what = "the query cannot be parsed";
-    if let (None, Some(registry)) = (first, artifacts.endpoint()) {
-        first = Some(diagnostics.len());
-        let known = vql::names::Known { registry, artifacts: Some(artifacts.library()) };
-        what = "endpoints would not understand the query";
-        diagnostics.extend(vql::names::check_with(&parsed.script, known, ["Command"]));
-    }
-    let Some(first) = first.and_then(|first| diagnostics.get(first)) else { return Ok(()) };
+    let (diagnostics, parsed) = problems(query, artifacts);
+    let Some(first) = diagnostics.iter().find(|diagnostic| diagnostic.is_error()) else { return Ok(()) };
+    let what = if parsed { "endpoints would not understand the query" } else { "the query cannot be parsed" };
     Err(HubError::Invalid {
         message: format!("{what}: {}", first.message),
         hint: first.hint.clone(),
         diagnostics: diagnostics.iter().map(shown).collect(),
     })
+}
+
+/// As [`check_query`], for who is still typing.
+pub(crate) fn diagnose(query: &str, artifacts: &Artifacts) -> Vec<QueryDiagnostic> {
+    problems(query, artifacts).0.iter().map(shown).collect()
+}
+
+/// What is only odd about names: such a query does what it says. Everything else would go wrong at each endpoint.
+const ODD: [&str; 2] = ["V0209", "V0210"];
+
+/// All problems of a query, and whether it can be parsed: of one that cannot the names are not looked at.
+fn problems(query: &str, artifacts: &Artifacts) -> (Vec<Diagnostic>, bool) {
+    let parsed = vql::syntax::parse(query);
+    let mut diagnostics = parsed.diagnostics;
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return (diagnostics, false);
+    }
+    if let Some(registry) = artifacts.endpoint() {
+        let known = vql::names::Known { registry, artifacts: Some(artifacts.library()) };
+        for mut found in vql::names::check_with(&parsed.script, known, ["Command"]) {
+            if !ODD.contains(&found.code) {
+                found.severity = Severity::Error;
+            }
+            diagnostics.push(found);
+        }
+    }
+    (diagnostics, true)
 }
 
 fn shown(diagnostic: &Diagnostic) -> QueryDiagnostic {
@@ -256,6 +275,10 @@ mod tests {
         let artifacts = Artifacts::load(&Paths::new("/nowhere".into())).with_endpoint(endpoint);
         let compiled = |query: &str| compile(&artifacts, &Collection::of_query(query));
         assert!(compiled("LET f(x) = x + 1 SELECT f(x=_value) FROM range(end=3) WHERE Command").is_ok());
+        // What only looks like a mistake stops nobody.
+        let hides = "LET len(x) = x SELECT len(list=(1, 2)) FROM scope()";
+        assert!(diagnose(hides, &artifacts).iter().any(|found| found.severity == "warning"));
+        assert!(compiled(hides).is_ok());
         let Err(HubError::Invalid { message, hint, diagnostics }) =
             compiled("SELECT format(fmt='%v') FROM rang(end=3)")
         else {

@@ -6,8 +6,8 @@ use protocol::{
     ClientId, FlowId, HuntId,
     api::{
         ArtifactSummary, Candidate, ClientDetail, ClientPage, ClientSummary, Completion, FlowSummary, HubStatus,
-        HuntClient, HuntClientPage, HuntClientState, HuntSummary, LabelChange, MAX_CANDIDATES, NewHunt, RowPageText,
-        SourceRows, UploadSummary,
+        HuntClient, HuntClientPage, HuntClientState, HuntSummary, LabelChange, MAX_CANDIDATES, NewHunt,
+        QueryDiagnostic, RowPageText, SourceRows, UploadSummary,
     },
     collection::{Collection, Condition, FlowState, HuntState, StreamId},
 };
@@ -335,6 +335,11 @@ impl Hub {
 
     pub fn artifacts(&self) -> Vec<ArtifactSummary> {
         self.inner.artifacts.summaries()
+    }
+
+    /// What is wrong with a query, also by what endpoints know.
+    pub fn check(&self, text: &str) -> Vec<QueryDiagnostic> {
+        launcher::diagnose(text, &self.inner.artifacts)
     }
 
     /// What may stand at `cursor` (bytes) of a query that is being typed, by what endpoints know.

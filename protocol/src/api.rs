@@ -26,6 +26,7 @@
 //! | `GET /api/hunts/{hunt_id}/rows?source=&from=&limit=` | → [`RowPage`] |
 //! | `GET /api/hunts/{hunt_id}/download?source=&format=jsonl\|csv` | → the rows as a file |
 //! | `GET /api/artifacts` | → `Vec<ArtifactSummary>` |
+//! | `POST /api/vql/check` | [`Check`] → `Vec<QueryDiagnostic>` |
 //! | `POST /api/vql/complete` | [`Complete`] → [`Completion`] |
 //! | `GET /api/live` | a WebSocket: [`LiveRequest`] in, [`LiveEvent`] out, one JSON text a message |
 //!
@@ -72,6 +73,12 @@ pub struct QueryDiagnostic {
     /// Byte offsets into the query's text.
     pub start: u32,
     pub end: u32,
+}
+
+/// What is wrong with a query that is being typed, by what endpoints know?
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Check {
+    pub text: String,
 }
 
 /// What may stand at the cursor of a query that is being typed?

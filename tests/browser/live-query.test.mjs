@@ -70,6 +70,10 @@ test('a mistake in the query is shown under its place', async () => {
   await byId('editor-text').fill('SELECT * FORM info()');
   await byId('diagnostic').first().waitFor();
   assert.match(await byId('diagnostic').first().innerText(), /FORM/);
+  // What endpoints do not know is said before it is asked, too.
+  await byId('editor-text').fill('SELECT * FROM pslst()');
+  await page.getByText('pslist').first().waitFor();
+  assert.match(await byId('diagnostic').first().innerText(), /pslst/);
 });
 
 test('what may follow is offered while one types', async () => {

@@ -25,7 +25,7 @@ struct Terminal {
     rest: Vec<u8>,
     /// Without escape sequences, from where the test has read.
     seen: String,
-    home: TempDir,
+    home: Option<TempDir>,
 }
 
 impl Terminal {
@@ -62,7 +62,7 @@ impl Terminal {
                 }
             }
         });
-        Self { child, keys, written, rest: Vec::new(), seen: String::new(), home }
+        Self { child, keys, written, rest: Vec::new(), seen: String::new(), home: Some(home) }
     }
 
     fn press(&mut self, keys: &str) {
@@ -116,7 +116,15 @@ impl Terminal {
             }
         }
         assert!(status.is_some_and(|status| status.success()), "{status:?}");
-        self.home
+        self.home.take().unwrap()
+    }
+}
+
+impl Drop for Terminal {
+    /// A test that fails leaves no query behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -6,9 +6,9 @@ use leptos::prelude::*;
 use protocol::{
     ClientId, FlowId, HuntId,
     api::{
-        ApiError, ArtifactSummary, CSRF_HEADER, ClientDetail, ClientPage, ClientSummary, Complete, Completion,
+        ApiError, ArtifactSummary, CSRF_HEADER, Check, ClientDetail, ClientPage, ClientSummary, Complete, Completion,
         FlowSummary, HuntClientPage, HuntClientState, HuntSummary, LabelChange, Login, LoginOnce, Me, NewFlow, NewHunt,
-        RowPage,
+        QueryDiagnostic, RowPage,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -182,6 +182,11 @@ impl Api {
 
     pub async fn artifacts(self) -> Answer<Vec<ArtifactSummary>> {
         self.get("/api/artifacts").await
+    }
+
+    /// What is wrong with a query that is being typed.
+    pub async fn check(self, text: String) -> Answer<Vec<QueryDiagnostic>> {
+        self.post("/api/vql/check", &Check { text }).await
     }
 
     /// What may stand at `cursor` (bytes) of a query that is being typed.

@@ -1,5 +1,7 @@
 //! VQL for the editor: which piece of a text is what, and what is wrong with it, by the parser that the hub uses too.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
 use protocol::api::QueryDiagnostic;
 use vql::{
@@ -65,6 +67,39 @@ pub fn suggestions(api: Api) -> Callback<Question> {
             answer(suggested);
         });
     })
+}
+
+/// Between the last key and the question whether the hub sees problems that the parser does not.
+const PAUSE: Duration = Duration::from_millis(400);
+
+/// What is told about a text, which holds for that text alone: what the hub says of it, and what a caller sets.
+pub fn told(api: Api, text: RwSignal<String>) -> RwSignal<Vec<Problem>> {
+    let told = RwSignal::new(Vec::new());
+    let timer = StoredValue::new(None::<TimeoutHandle>);
+    let stop = move || {
+        if let Some(Some(timer)) = timer.try_update_value(Option::take) {
+            timer.clear();
+        }
+    };
+    on_cleanup(stop);
+    Effect::new(move |before: Option<()>| {
+        text.track();
+        stop();
+        if before.is_some() {
+            told.set(Vec::new());
+        }
+        let ask = move || {
+            let Some(asked) = text.try_get_untracked().filter(|text| !text.trim().is_empty()) else { return };
+            leptos::task::spawn_local(async move {
+                let Ok(found) = api.check(asked.clone()).await else { return };
+                if text.try_get_untracked() == Some(asked) {
+                    let _ = told.try_set(from_hub(&found));
+                }
+            });
+        };
+        timer.set_value(set_timeout_with_handle(ask, PAUSE).ok());
+    });
+    told
 }
 
 /// What the hub found wrong, for the editor.

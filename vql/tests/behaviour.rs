@@ -220,7 +220,8 @@ fn examples_in_signatures_run_and_give_rows() {
         assert!(!signature.doc.is_empty(), "{}", signature.name);
         assert!(!signature.examples.is_empty(), "{} has no example", signature.name);
         for example in signature.examples {
-            let runner = Runner::new();
+            let mut runner = Runner::new();
+            runner.execution = runner.execution.artifacts(harness::library());
             let answers = runner.run(example).unwrap_or_else(|e| panic!("{}: {e}", signature.name));
             let rows = answers.into_iter().flatten().next_back().unwrap();
             let log = runner.log();

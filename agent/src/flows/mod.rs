@@ -110,7 +110,8 @@ impl Flows {
         config: FlowsConfig,
         registry: Arc<vql::Registry>,
     ) -> Result<(Flows, mpsc::Receiver<FlowHandle>), SpoolError> {
-        Self::with_runner(config, Arc::new(VqlRunner::new(registry)))
+        let runner = VqlRunner::new(registry, config.spool_dir.clone());
+        Self::with_runner(config, Arc::new(runner))
     }
 
     /// As [`Flows::open`], with rows from elsewhere.

@@ -675,7 +675,7 @@ async fn vql_uploads_through_its_flow() {
 
 #[test]
 fn side_effects_are_seen_in_queries_and_parameters() {
-    let runner = VqlRunner::new(crate::registry());
+    let runner = VqlRunner::new(crate::registry(), None);
     let with = |query: &str, parameter: &str| {
         let mut request = request(1);
         request.sources[0].query = query.into();

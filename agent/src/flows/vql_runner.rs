@@ -1,6 +1,6 @@
 //! Flows answered by VQL.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use protocol::collection::{FlowRequest, StreamId};
 use vql::{
@@ -11,21 +11,31 @@ use vql::{
 
 use super::{FlowRun, Runner, throttle::Share};
 
+/// What a query may keep in memory for its sorts, groups and materialized rows, in bytes. The host has other work.
+const MEMORY: usize = 64 << 20;
+/// And what of it may lie on disk meanwhile.
+const DISK: u64 = 1 << 30;
+
 /// Runs the sources of a request one after the other, each in a scope of its own unless the request says otherwise.
 #[derive(Debug)]
 pub struct VqlRunner {
     registry: Arc<Registry>,
+    /// Where queries put what does not fit into memory; with the system if None.
+    folder: Option<PathBuf>,
 }
 
 impl VqlRunner {
-    pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry }
+    /// `folder`, which exists, takes what does not fit into memory. That of the system is often itself memory.
+    pub fn new(registry: Arc<Registry>, folder: Option<PathBuf>) -> Self {
+        Self { registry, folder }
     }
 
     fn execution(&self, request: &FlowRequest, run: &FlowRun, library: &Arc<Library>, text: &str) -> Execution {
         let log = run.clone();
         let text: Arc<str> = text.into();
         let mut execution = Execution::new(self.registry.clone())
+            .memory_budget(MEMORY)
+            .spill_budget(DISK)
             .artifacts(library.clone())
             .cancel(run.cancel_token().clone())
             .budget(Share(run.throttle().clone()))
@@ -34,6 +44,9 @@ impl VqlRunner {
                 Some(span) => log.log(record.level, &placed(&text, span, &record.message)),
                 None => log.log(record.level, &record.message),
             });
+        if let Some(folder) = &self.folder {
+            execution = execution.temp_dir(folder);
+        }
         for (name, value) in &request.env {
             // JSON that serde has read is read again; only its depth could differ, and then the value is NULL.
             let value = vql::json::parse(value.to_string().as_bytes()).unwrap_or(Value::Null);

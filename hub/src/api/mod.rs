@@ -189,6 +189,7 @@ fn router(app: App) -> Router {
         .route("/api/hunts/{hunt_id}/rows", get(hunts::rows))
         .route("/api/hunts/{hunt_id}/download", get(hunts::download))
         .route("/api/artifacts", get(artifacts::list))
+        .route("/api/vql/check", post(vql::check))
         .route("/api/vql/complete", post(vql::complete))
         .route("/api/live", get(live::open))
         .fallback(assets::serve)

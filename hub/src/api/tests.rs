@@ -18,7 +18,7 @@ use axum::{
 use certs::Authority;
 use protocol::{
     ClientId, FlowId,
-    api::{ApiError, CSRF_HEADER, Completion, MAX_CANDIDATES, Me},
+    api::{ApiError, CSRF_HEADER, Completion, MAX_CANDIDATES, Me, QueryDiagnostic},
     collection::{FlowCost, FlowEnd, FlowState, StreamId},
     frame::Decoder,
     message::{Encoding, Hello, RowBatch, ToAgent, ToHub, VERSIONS},
@@ -266,6 +266,7 @@ fn calls() -> Vec<(&'static str, String)> {
         ("GET", format!("{hunt}/rows")),
         ("GET", format!("{hunt}/download")),
         ("GET", "/api/artifacts".into()),
+        ("POST", "/api/vql/check".into()),
         ("POST", "/api/vql/complete".into()),
         ("GET", "/api/live".into()),
     ]
@@ -289,6 +290,9 @@ async fn who_types_a_query_is_told_what_may_follow() {
     assert!(found.candidates.iter().any(|candidate| candidate.text == "end=" && candidate.kind == "argument"));
     assert!(ask("SELECT * FROM Artifact.Generic.Client.V").await.candidates.iter().any(|c| c.kind == "artifact"));
     assert!(ask("SELECT * FROM ").await.candidates.len() <= MAX_CANDIDATES);
+    let answer = ada.post("/api/vql/check", &json!({ "text": "SELECT * FORM info()" })).await;
+    let problems: Vec<QueryDiagnostic> = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((&*problems[0].severity, problems[0].start, problems[0].end), ("error", 9, 13));
     // A cursor past the text, or inside of a letter, is nobody's fault.
     let odd = ada.post("/api/vql/complete", &json!({ "text": "é", "cursor": 1 })).await;
     assert_eq!(odd.status, 200);

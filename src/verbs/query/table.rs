@@ -442,7 +442,8 @@ mod tests {
              \u{20}      two three four five six\n\
              \u{20}       seven\n\
              Dict   {\n\
-             \u{20}        \"first\": \"xxxxxxxxxxxxxxxxxxxx\",\n\
+             \u{20}        \"first\": \"xxxxxxxxxxx\n\
+             \u{20}      xxxxxxxxx\",\n\
              \u{20}        \"b\": 2\n\
              \u{20}      }\n\
              No     NULL\n"

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{asked, client_path, clients::Labels, flow::FlowPanel, flow_rows, flow_state, online_state, titled};
 use crate::{
     api::{Api, CallError},
-    components::{Ago, Copy, Editor, Failure, Notice, Problem, Reload, Row},
+    components::{Ago, Copy, Editor, Failure, Notice, Reload, Row},
     language,
     live::Live,
     text,
@@ -136,15 +136,9 @@ fn Ask(client: ClientId, started: Callback<()>) -> impl IntoView {
     let api: Api = expect_context();
     let navigate = use_navigate();
     let text = RwSignal::new(String::new());
-    let told = RwSignal::new(Vec::<Problem>::new());
+    let told = language::told(api, text);
     let failure = RwSignal::new(None::<Failure>);
     let busy = RwSignal::new(false);
-    Effect::new(move |before: Option<()>| {
-        text.track();
-        if before.is_some() {
-            told.set(Vec::new());
-        }
-    });
     let run = StoredValue::new(move || {
         let asked = text.get_untracked();
         if busy.get_untracked() || asked.trim().is_empty() {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{Api, CallError},
-    components::{Editor, Failure, Notice, Problem, Severity, is_typing},
+    components::{Editor, Failure, Notice, Severity, is_typing},
     language,
 };
 
@@ -57,15 +57,8 @@ pub fn LiveQuery() -> impl IntoView {
     let max_rows = RwSignal::new(DEFAULT_ROWS);
 
     let failure = RwSignal::new(None::<Failure>);
-    let told = RwSignal::new(Vec::<Problem>::new());
+    let told = language::told(api, text);
     let busy = RwSignal::new(false);
-    // What is told about a text holds for that text alone.
-    Effect::new(move |before: Option<()>| {
-        text.track();
-        if before.is_some() {
-            told.set(Vec::new());
-        }
-    });
 
     // A hunt that was opened by its address fills the form; the one just started leaves it alone.
     let filled = StoredValue::new(None::<HuntId>);

@@ -7,7 +7,8 @@ static IMPORT: Signature = Signature::new(
     "Makes what an artifact exports known to the statements that follow, and gives TRUE. Stands in a `LET _ <= …`.",
     &[req("artifact", Text, "The artifact's name")],
 )
-.group(Group::Control);
+.group(Group::Control)
+.examples(&["LET _ <= import(artifact='Custom.Math') SELECT Twice(x=21) AS Answer FROM scope()"]);
 
 fn call(cx: &Context<'_>, args: &Args<'_>) -> Result<Value, CallError> {
     crate::eval::import(cx, &args.str("artifact")?)?;

@@ -5,6 +5,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
+use vql::artifact::{Artifact, Library};
 use vql::syntax;
 use vql::{Execution, LogRecord, Registry};
 
@@ -50,6 +51,15 @@ impl Runner {
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().iter().map(|r| format!("{}: {}", r.level.name(), r.message)).collect()
     }
+}
+
+/// An artifact that examples call.
+pub fn library() -> Arc<Library> {
+    let mut library = Library::default();
+    let yaml =
+        "name: Custom.Math\nexport: LET Twice(x) = 2 * x\nsources:\n  - query: SELECT Twice(x=1) AS Two FROM scope()\n";
+    library.add(Artifact::parse(yaml).unwrap());
+    Arc::new(library)
 }
 
 /// JSON text in the form that the engine prints.
