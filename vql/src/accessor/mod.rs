@@ -1,6 +1,6 @@
 //! Where files come from: an accessor opens, describes and lists them by path. Queries name it (`accessor='file'`).
 //!
-//! The host adds its own to the [`Registry`](crate::Registry); `data` and `scope` are everywhere.
+//! The host adds its own to the [`Registry`]; `data` and `scope` are everywhere.
 
 mod compressed;
 mod data;
