@@ -20,7 +20,7 @@ use super::table;
 
 pub(crate) fn run(format: Format, env: Vec<(String, String)>, library: Arc<Library>) -> anyhow::Result<()> {
     let mut session = Session::new(agent::registry(), library, None, format, env)?;
-    let mut prompt = Prompt::new(session.known()).context("the terminal does not take part")?;
+    let mut prompt = Prompt::new(session.known(), session.running()).context("the terminal does not take part")?;
     let welcome = format!("Swoop {}, VQL on this machine. Tab completes, .help says more.", env!("CARGO_PKG_VERSION"));
     let mut out = io::stdout();
     writeln!(out, "{}", table::dim(&welcome, session.screen()))?;

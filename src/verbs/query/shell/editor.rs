@@ -19,7 +19,7 @@ use vql::syntax::{self, Class};
 use super::super::table;
 use super::super::wants_color;
 use super::commands::{self, COMMANDS};
-use super::session::{Known, screen};
+use super::session::{Known, Running, screen};
 
 /// How many entries are remembered from session to session.
 const REMEMBERED: usize = 2000;
@@ -39,7 +39,7 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    pub(super) fn new(known: &Known) -> rustyline::Result<Self> {
+    pub(super) fn new(known: &Known, running: Running) -> rustyline::Result<Self> {
         let config = Config::builder()
             .max_history_size(REMEMBERED)?
             .history_ignore_dups(true)?
@@ -50,7 +50,7 @@ impl Prompt {
             .bell_style(BellStyle::None)
             .build();
         let mut editor = Editor::with_config(config)?;
-        editor.set_helper(Some(Typing { known: known.clone(), color: wants_color() }));
+        editor.set_helper(Some(Typing { known: known.clone(), color: wants_color(), running }));
         editor.bind_sequence(KeyEvent(KeyCode::Enter, Modifiers::ALT), Cmd::Newline);
         let history = history_file();
         if let Some(path) = &history {
@@ -102,6 +102,7 @@ fn make_private(folder: &std::path::Path) -> io::Result<()> {
 struct Typing {
     known: Known,
     color: bool,
+    running: Running,
 }
 
 impl Helper for Typing {}
@@ -315,7 +316,12 @@ pub(super) fn colored(text: &str, color: bool) -> String {
 
 impl Validator for Typing {
     fn validate(&self, cx: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if may_run(cx.input()) { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+        if !may_run(cx.input()) {
+            return Ok(ValidationResult::Incomplete);
+        }
+        // Ctrl-C is a key until the line is left, and a signal from then on: it must not find nothing to stop.
+        self.running.arm();
+        Ok(ValidationResult::Valid(None))
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Session {
     known: Known,
     log: Arc<Log>,
     /// Cancelled by Ctrl-C.
-    running: Arc<Mutex<Option<CancelToken>>>,
+    running: Running,
     pub(super) format: Format,
     /// How the variables were defined.
     lets: Vec<Let>,
@@ -100,10 +100,14 @@ impl Session {
             variables.push(Variable { name: name.clone(), doc: table::shown(&value), ..Variable::default() });
             execution = execution.env(name, Value::str(value));
         }
-        let running = Arc::default();
+        let running = Running::default();
         hear_signals(&running)?;
         let known = Known { registry, library, variables, columns: HashMap::new() };
         Ok(Self { execution: Arc::new(execution), known, log, running, format, lets: Vec::new(), texts: Vec::new() })
+    }
+
+    pub(super) fn running(&self) -> Running {
+        self.running.clone()
     }
 
     pub(super) fn known(&self) -> &Known {
@@ -153,8 +157,7 @@ impl Session {
     }
 
     fn run_on(&mut self, execution: Arc<Execution>, script: &Arc<Script>, shown: bool) -> anyhow::Result<Ended> {
-        let cancel = CancelToken::new();
-        *lock(&self.running) = Some(cancel.clone());
+        let cancel = self.running.begin();
         let (send, messages) = sync_channel(ON_THE_WAY);
         *lock(&self.log.to) = Some(send.clone());
         let began = Instant::now();
@@ -175,7 +178,7 @@ impl Session {
         };
         started.context("no thread for the query")?;
         let shown = self.show(script, &messages, &cancel, shown);
-        *lock(&self.running) = None;
+        self.running.end();
         *lock(&self.log.to) = None;
         let (rows, how) = match shown {
             Ok(shown) => shown,
@@ -334,8 +337,33 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a Ctrl-C stops: the query that runs, or is about to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Running(Arc<Mutex<Option<CancelToken>>>);
+
+impl Running {
+    /// A query is about to run.
+    pub(super) fn arm(&self) {
+        *lock(&self.0) = Some(CancelToken::new());
+    }
+
+    fn begin(&self) -> CancelToken {
+        lock(&self.0).get_or_insert_with(CancelToken::new).clone()
+    }
+
+    fn end(&self) {
+        *lock(&self.0) = None;
+    }
+
+    fn cancel(&self) {
+        if let Some(cancel) = &*lock(&self.0) {
+            cancel.cancel();
+        }
+    }
+}
+
 /// Ctrl-C stops what runs. Being told to end leaves the terminal as it was found.
-fn hear_signals(running: &Arc<Mutex<Option<CancelToken>>>) -> anyhow::Result<()> {
+fn hear_signals(running: &Running) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let found = rustix::termios::tcgetattr(io::stdin()).ok();
@@ -349,7 +377,7 @@ fn hear_signals(running: &Arc<Mutex<Option<CancelToken>>>) -> anyhow::Result<()>
         runtime.block_on(async {
             loop {
                 tokio::select! {
-                    _ = interrupt.recv() => if let Some(cancel) = &*lock(&running) { cancel.cancel() },
+                    _ = interrupt.recv() => running.cancel(),
                     _ = terminate.recv() => break,
                     _ = hangup.recv() => break,
                 }
